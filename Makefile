@@ -91,23 +91,31 @@ mediamtx:
 # --- rules -----------------------------------------------------------------------------------
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC    $@"
+	@$(CC) $(BASE_CFLAGS) $(FLAGS) -MMD -MP -c $< -o $@
 $(B)/reconcile/web/assets.o: $(wildcard reconcile/web/assets/*)
 $(B)/sluice: $(DAEMON_OBJ) $(call obj,$(CLI_SRC))
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
 $(B)/sluice-encoder: $(ENCODER_OBJ) $(call obj,$(ENCMAIN_SRC))
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(ENCODER_LIBS) -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(ENCODER_LIBS) -o $@
 $(patsubst %.c,$(B)/%,$(UNIT_ENC_SRC)): $(B)/%: $(B)/%.o $(ENCODER_OBJ)
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(ENCODER_LIBS) -lcmocka -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(ENCODER_LIBS) -lcmocka -o $@
 $(patsubst %.c,$(B)/%,$(filter-out $(UNIT_ENC_SRC),$(UNIT_SRC))): $(B)/%: $(B)/%.o $(DAEMON_OBJ)
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -lcmocka -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -lcmocka -o $@
 $(B)/sim: $(call obj,$(wildcard tests/sim/*.c)) $(DAEMON_OBJ)
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
 $(B)/engine_interleave: $(B)/tests/e2e/engine_interleave.o $(DAEMON_OBJ)
-	$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) $^ $(DAEMON_LIBS) -o $@
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(DAEMON_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(LDFLAGS) -fsanitize=fuzzer $^ $(DAEMON_LIBS) -o $@
+	@echo "  LINK  $@"
+	@$(CC) $(FLAGS) $(LDFLAGS) -fsanitize=fuzzer $^ $(DAEMON_LIBS) -o $@
 .PRECIOUS: $(B)/%.o
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

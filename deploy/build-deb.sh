@@ -67,7 +67,7 @@ Section: video
 Priority: optional
 Maintainer: The Sluice authors <sluice@localhost>
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f1)
-Depends: $shlibs, systemd (>= 252)
+Depends: $shlibs, systemd (>= 252) | systemd-standalone-sysusers, systemd (>= 252) | systemd-standalone-tmpfiles
 Recommends: git
 Description: declarative video streams on MediaMTX
  A daemon that makes the streams described by YAML manifests in a git checkout real, on a

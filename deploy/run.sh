@@ -1,0 +1,108 @@
+#!/bin/bash
+# make run: Sluice and MediaMTX on examples/, with media that is made here, all under build/run and
+# on free ports. Ctrl-C ends all of it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$PWD/build/release
+run=$PWD/build/run
+mkdir -p "$run"/{streams,media,recordings,state,runtime}
+
+free_ports() {
+    /usr/bin/python3 - "$1" <<'PY'
+import socket, sys
+held = []
+for _ in range(int(sys.argv[1])):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    held.append(s)
+print(*[s.getsockname()[1] for s in held])
+PY
+}
+
+# Sample media, made once by our own encoder out of its test pictures.
+make_media() {
+    local name=$1 pattern=$2 size=$3 seconds=$4 tone=$5
+    [[ -e $run/media/$name ]] && return
+    echo "making $name ($size, $seconds s)"
+    "$bin/sluice-encoder" run - --output "$run/media/.$name" --duration "$seconds" <<JSON
+{"uid":"0000000000000000","name":"sample","source":"test","test":{"pattern":"$pattern",
+"width":${size%x*},"height":${size#*x},"rate":25,"tone":$tone},"mode":"transcode",
+"video":{"codec":"h264","preset":"veryfast","bitrate":1000000,"keyframeInterval":2000},
+"audio":{"codec":"aac","bitrate":128000,"channels":2,"sampleRate":48000}}
+JSON
+    mv "$run/media/.$name" "$run/media/$name"
+}
+make_media lobby.mp4 smpte 1280x720 20 440
+make_media counter.mp4 counter 640x360 10 880
+
+# Links, so that an edit of an example is seen at once; examples/broken stays out.
+find "$run/streams" -type l -delete
+for manifest in examples/*.yaml; do
+    ln -s "$PWD/$manifest" "$run/streams/$(basename "$manifest")"
+done
+
+read -r api rtsp rtmp hls webrtc webrtcudp srt page < <(free_ports 8)
+cat >"$run/mediamtx-template.yml" <<YAML
+logLevel: info
+api: yes
+apiAddress: 127.0.0.1:$api
+rtsp: yes
+rtspTransports: [tcp]
+rtspAddress: 127.0.0.1:$rtsp
+rtmp: yes
+rtmpAddress: 127.0.0.1:$rtmp
+hls: yes
+hlsAddress: 127.0.0.1:$hls
+webrtc: yes
+webrtcAddress: 127.0.0.1:$webrtc
+webrtcLocalUDPAddress: 127.0.0.1:$webrtcudp
+srt: yes
+srtAddress: 127.0.0.1:$srt
+moq: no
+YAML
+cat >"$run/sluice.yaml" <<YAML
+manifests: $run/streams
+media: $run/media
+recordings: $run/recordings
+state: $run/state
+runtime: $run/runtime
+listen: 127.0.0.1:$page
+onExit: stop
+encoders: {binary: $bin/sluice-encoder}
+public: {host: 127.0.0.1}
+mediamtx:
+  managed: true
+  binary: $PWD/build/mediamtx/mediamtx
+  template: $run/mediamtx-template.yml
+  api: http://127.0.0.1:$api
+YAML
+
+"$bin/sluice" run --config "$run/sluice.yaml" 2>"$run/sluice.log" &
+daemon=$!
+trap 'kill -TERM "$daemon" 2>/dev/null' INT TERM
+echo "waiting until every example is settled (log: build/run/sluice.log)"
+deadline=$((SECONDS + 60))
+until "$bin/sluice" status --socket "$run/runtime/http.sock" >"$run/status.txt" 2>/dev/null; do
+    if ! kill -0 "$daemon" 2>/dev/null; then
+        cat "$run/sluice.log" >&2
+        echo "sluice ended: see above" >&2
+        exit 1
+    fi
+    if ((SECONDS > deadline)); then
+        echo "not everything is settled after 60 s; going on" >&2
+        break
+    fi
+    read -rt 0.1 <> <(:) || true
+done
+"$bin/sluice" status --socket "$run/runtime/http.sock" || true
+cat <<TEXT
+
+page:   http://127.0.0.1:$page/
+watch:  ffplay -rtsp_transport tcp rtsp://127.0.0.1:$rtsp/NAME
+        http://127.0.0.1:$webrtc/NAME (WebRTC)   http://127.0.0.1:$hls/NAME/ (HLS)
+edit:   examples/*.yaml, and see the page change
+stop:   Ctrl-C
+TEXT
+while kill -0 "$daemon" 2>/dev/null; do
+    wait "$daemon" || true
+done
