@@ -24,16 +24,17 @@ make_media() {
     local name=$1 pattern=$2 size=$3 seconds=$4 tone=$5
     [[ -e $run/media/$name ]] && return
     echo "making $name ($size, $seconds s)"
-    "$bin/sluice-encoder" run - --output "$run/media/.$name" --duration "$seconds" <<JSON
+    "$bin/sluice-encoder" run - --output "$run/media/$name.part.mp4" --duration "$seconds" <<JSON
 {"uid":"0000000000000000","name":"sample","source":"test","test":{"pattern":"$pattern",
 "width":${size%x*},"height":${size#*x},"rate":25,"tone":$tone},"mode":"transcode",
 "video":{"codec":"h264","preset":"veryfast","bitrate":1000000,"keyframeInterval":2000},
 "audio":{"codec":"aac","bitrate":128000,"channels":2,"sampleRate":48000}}
 JSON
-    mv "$run/media/.$name" "$run/media/$name"
+    mv "$run/media/$name.part.mp4" "$run/media/$name"
 }
 make_media lobby.mp4 smpte 1280x720 20 440
-make_media counter.mp4 counter 640x360 10 880
+mkdir -p "$run/media/promos"
+make_media promos/summer.mp4 counter 1280x720 20 880
 
 # Links, so that an edit of an example is seen at once; examples/broken stays out.
 find "$run/streams" -type l -delete

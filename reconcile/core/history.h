@@ -28,7 +28,20 @@ struct sl_past {
     char last_reason[40], last_message[400];
     char last_uid[SL_UID_LEN + 1]; /* dead record already counted */
     int64_t first_live;       /* CLOCK_REALTIME ms, 0: never */
+    bool deleting;            /* its deletion was decided: it goes on, whatever the guard says */
+    char finished_hash[80];   /* enc_hash that came to the end of its file (loop: false), or "" */
     bool dirty;               /* to be saved */
+
+    /* Of this life of the daemon only, never saved. */
+    int forgiven;             /* failures in a row that had a common cause */
+    int failures_before;      /* failures before the last death */
+    int64_t died_at;          /* CLOCK_MONOTONIC ms of the last death, 0: none */
+    bool died_forgiven;       /* that death had a common cause */
+    char counted[4][SL_UID_LEN + 1]; /* dead records already counted */
+    char started_hash[80];    /* START was planned at started_at; no record of it yet */
+    int64_t started_at;       /* CLOCK_MONOTONIC ms, 0: none under way */
+    char killed_uid[SL_UID_LEN + 1]; /* KILL was planned at killed_at */
+    int64_t killed_at;
 };
 
 struct sl_history {
@@ -37,15 +50,20 @@ struct sl_history {
     struct {
         int64_t at;           /* CLOCK_REALTIME ms */
         char name[208];
-    } deleted[256];           /* ring of the guard window */
-    size_t deleted_count;
-    char released[64][16];    /* plan ids already spent */
-    size_t released_count;
+    } deleted[256];           /* the guard window, oldest first */
+    size_t deleted_count;     /* at most 256 */
+    char released[64][16];    /* plan ids already spent, oldest first */
+    size_t released_count;    /* at most 64 */
+    bool guard_dirty;         /* deleted or released changed: to be saved */
+    int64_t wave_since;       /* CLOCK_MONOTONIC ms when a wave of starts began; never saved */
 };
 
 struct sl_past *sl_history_find(struct sl_history *history, const char *name); /* or NULL */
 struct sl_past *sl_history_get(struct sl_history *history, const char *name);  /* makes it */
 void sl_history_forget(struct sl_history *history, const char *name);
+void sl_history_deleted(struct sl_history *history, const char *name, int64_t wall);
+void sl_history_released(struct sl_history *history, const struct sl_desired *desired,
+                         const char *id);
 void sl_history_free(struct sl_history *history);
 /* min(60 s, 1 s * 2^(n-1)) * U(0.8, 1.2); jitter in [0,1). */
 int64_t sl_backoff_delay(int failures, double jitter);

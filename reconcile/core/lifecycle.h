@@ -26,4 +26,7 @@ enum sl_want {
 enum sl_todo { SL_TODO_NOTHING, SL_TODO_GO, SL_TODO_STOP, SL_TODO_KILL, SL_TODO_FORGET, SL_TODO_COUNT };
 
 enum sl_look sl_look_at(const struct sl_seen_encoder *encoder, int64_t now);
+/* CLOCK_MONOTONIC ms at which it looks stuck if its loop counter stands until then; 0: never. */
+int64_t sl_stuck_at(const struct sl_seen_encoder *encoder);
 enum sl_todo sl_lifecycle(enum sl_look look, enum sl_want want);
+_Static_assert(SL_LOOK_COUNT * SL_WANT_COUNT <= 64, "sl_plan.cells has a bit a cell");

@@ -3,6 +3,7 @@
  * each pass, nothing of an old plan is carried over. Owned by the pass's arena. Layer: core.
  */
 #pragma once
+#include "reconcile/base/arena.h"
 #include "reconcile/core/history.h"
 
 enum sl_action_kind {
@@ -47,15 +48,22 @@ struct sl_plan {
     bool engine_wait;         /* several encoders are just starting: write once, a moment later */
     const char **deletions;   /* streams to be forgotten once path and encoder are gone */
     size_t deletions_count;
+    const char **removed;     /* configured paths of ours to be removed now (suspended, deleted) */
+    size_t removed_count;
     const char **gone;        /* streams of which nothing is left: forget them now */
     size_t gone_count;
+    uint64_t cells;           /* cells of the lifecycle table used: bit look * SL_WANT_COUNT + want */
     int64_t wake;             /* CLOCK_MONOTONIC ms when to look again without an event; 0: never */
 };
 
+/* Every action of a plan must be carried out: history remembers what was planned (a START that
+ * has no record yet is not planned again for 3 s) and what is now owned or being deleted. */
 void sl_plan_make(struct sl_arena *arena, const struct sl_desired *desired,
                   const struct sl_observed *observed, struct sl_history *history,
                   struct sl_plan *ret);
 
-/* Mass-deletion guard (contract C6, decisions 21). True: hold; *ret_id is the plan id. */
+/* Mass-deletion guard (contract C6, decisions 21) over the sorted names that want deletion.
+ * True: hold; ret_id is the plan id, "" when no approval can release it (root missing or empty).
+ * False with ret_id not "": released by that approval, which the caller spends. */
 bool sl_guard_holds(const struct sl_history *history, const struct sl_desired *desired, int64_t wall,
                     const char *const *names, size_t count, char ret_id[13]);

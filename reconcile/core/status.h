@@ -38,7 +38,7 @@ struct sl_status_stream {
     struct {
         const char *url;  /* NULL: protocol off */
         bool plays;
-        const char *why;  /* why it does not play; "" else */
+        const char *why;  /* why not, or what is missing ("without sound: …"); "" else */
     } urls[5];            /* rtsp rtmp hls webrtc srt */
 };
 
@@ -80,7 +80,6 @@ struct sl_status {
 /* Judges every stream. `previous` (or NULL) gives lastTransitionTime. desired, observed, history
  * and plan are deep-copied into the new status's arena, so it may outlive the pass. `public_host`
  * goes into the URLs. The caller frees by sl_status_free. */
-struct sl_status_source;
 struct sl_status *sl_status_make(const struct sl_desired *desired, const struct sl_observed *observed,
                                  struct sl_history *history, const struct sl_plan *plan,
                                  const struct sl_status_source *source,

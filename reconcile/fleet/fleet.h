@@ -22,7 +22,7 @@ void sl_fleet_observed(struct sl_fleet *fleet, bool *ret_known, bool *ret_host_u
                        size_t *ret_count); /* valid until the next loop iteration */
 
 struct sl_publisher {
-    const char *url;      /* rtsp://127.0.0.1:PORT, the path's name is appended */
+    const char *url; /* rtsp://127.0.0.1:PORT, the path's name is appended */
     const char *username, *password;
 };
 /* Each action once; asynchronous; outcomes show in sl_fleet_observed. Logs each with its reason. */

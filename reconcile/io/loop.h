@@ -8,6 +8,9 @@
 #include <systemd/sd-event.h>
 
 struct sl_loop;
+/* Blocks no signals itself: the caller blocks those it adds before the first loop is made (worker
+ * threads block all). Free the loop before what jobs' `done` touch: waiting jobs are still worked
+ * and done, jobs added meanwhile are dropped, HTTP under way is cancelled. */
 int sl_loop_new(struct sl_loop **ret, struct sl_err *err) SL_MUST;
 void sl_loop_free(struct sl_loop *loop);
 sd_event *sl_loop_event(struct sl_loop *loop);
@@ -19,7 +22,8 @@ uint64_t sl_loop_stalls(const struct sl_loop *loop); /* iterations over 50 ms; e
 typedef void sl_timer_fn(void *user);
 struct sl_timer;
 struct sl_timer *sl_timer_new(struct sl_loop *loop, sl_timer_fn *fn, void *user);
-void sl_timer_at(struct sl_timer *timer, int64_t mono_ms); /* 0: disarm; past: as soon as possible */
+void sl_timer_at(struct sl_timer *timer,
+                 int64_t mono_ms); /* 0: disarm; past: as soon as possible */
 void sl_timer_free(struct sl_timer *timer);
 
 /* work(user) on a worker thread, then done(user) on the loop. Jobs of one queue keep their order
@@ -28,18 +32,20 @@ void sl_loop_job(struct sl_loop *loop, int queue, void (*work)(void *), void (*d
                  void *user);
 
 /* HTTP without blocking. The answer's body is given NUL-terminated; status 0 = no answer, err says
- * why. Bodies over max_body are an error. */
+ * why (codes Timeout, Unreachable, AnswerTooLong, BadRequest). Statuses of 400 and more are
+ * answers. Never through a proxy, never follows redirects. */
 struct sl_http_request {
-    const char *method, *url;          /* copied */
-    const char *unix_socket;           /* or NULL */
-    const char *username, *password;   /* basic auth, or NULL */
-    const char *body;                  /* JSON, or NULL; copied */
-    int timeout_ms;
-    size_t max_body;
+    const char *method, *url;        /* copied */
+    const char *unix_socket;         /* or NULL */
+    const char *username, *password; /* basic auth, or NULL */
+    const char *body;                /* JSON, or NULL; copied */
+    int timeout_ms;                  /* of all of it; 0: 10 s */
+    size_t max_body;                 /* 0: 1 MiB */
 };
 typedef void sl_http_fn(void *user, long status, const char *body, size_t len,
                         const struct sl_err *err);
 struct sl_http; /* one under way; cancel frees it without calling back */
+/* Never calls fn before it returns; fn comes exactly once unless cancelled. */
 struct sl_http *sl_http_start(struct sl_loop *loop, const struct sl_http_request *request,
                               sl_http_fn *fn, void *user);
 void sl_http_cancel(struct sl_http *http);

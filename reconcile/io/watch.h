@@ -9,10 +9,11 @@
 
 struct sl_watch;
 struct sl_watch_timing {
-    int64_t settle, storm, storm_cap, poll; /* ms */
+    int64_t settle, storm, storm_cap, poll; /* ms; 0: 30, 300, 3000, 10000 */
 };
 typedef void sl_watch_fn(void *user); /* settled: read a snapshot now */
-/* libinotifytools has one global state: one watch a process. */
+/* libinotifytools has one global state: one watch a process, made early (its descriptor must stay
+ * below 1024). No inotify left is not an error: it polls, and tries again at each set. */
 int sl_watch_new(struct sl_loop *loop, const struct sl_watch_timing *timing, sl_watch_fn *fn,
                  void *user, struct sl_watch **ret, struct sl_err *err) SL_MUST;
 void sl_watch_free(struct sl_watch *watch);

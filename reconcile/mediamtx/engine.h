@@ -29,6 +29,14 @@ void sl_engine_want(struct sl_engine *engine, const struct sl_path_conf *paths, 
 /* Ask for fresh observations at once; fast = every 1 s instead of every 5 s from now on. */
 void sl_engine_look(struct sl_engine *engine, bool fast);
 const char *sl_engine_user(const struct sl_engine *engine); /* publisher's name, "" = anonymous */
+const char *sl_engine_password(const struct sl_engine *engine); /* and the password, "" = none */
 uint64_t sl_engine_restarts(const struct sl_engine *engine);
+/* Code of sl_seen_engine.error: "PortInUse", "EngineTooOld", "Unreachable" …; "" while reachable.
+ */
+const char *sl_engine_error_code(const struct sl_engine *engine);
+/* Nothing is under way and the file, if there is one, holds all that is wanted. */
+bool sl_engine_settled(const struct sl_engine *engine);
+enum sl_engine_way { SL_ENGINE_AUTO, SL_ENGINE_API, SL_ENGINE_FILE, SL_ENGINE_WAY_COUNT };
+void sl_engine_force(struct sl_engine *engine, enum sl_engine_way way); /* tests, benchmarks */
 /* --on-exit=stop: ends a managed MediaMTX (SIGTERM, 5 s, SIGKILL) and waits; blocking. */
 void sl_engine_stop(struct sl_engine *engine);

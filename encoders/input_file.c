@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Input: a media file, played once or round after round without a gap. Packets are queued a track
+ * and given out by dts, so a badly interleaved file is paced well; the next round is read while
+ * the last packets of this one still wait, so the seam is paced well too.
+ * Layer: encoders. Never decodes; opens nothing but the one file (protocol and format lists).
+ */
+#include "encoders/av_bridge.h"
+#include "encoders/input.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libavutil/display.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define QUEUE_PACKETS 4096
+#define QUEUE_BYTES   (8 << 20)
+#define FRESH_SECONDS 2 /* a file written to this recently may be incomplete */
+
+static const char formats[] = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,mp3,wav,aac,h264,hevc,ivf,"
+                              "mp4,m4a,3gp,3g2,mj2,mpegvideo,m4v,asf,flac,mxf";
+
+struct queue {
+    AVPacket **list; /* ring */
+    size_t first, count, cap;
+};
+
+struct file {
+    char *path;
+    bool loop, eof, shifted, seekable;
+    AVFormatContext *format;
+    int stream[SL_MEDIA_COUNT]; /* -1: none */
+    struct queue queue[SL_MEDIA_COUNT];
+    size_t bytes;
+    struct sl_seam seam;
+    int64_t shift[SL_MEDIA_COUNT]; /* added so that the first dts is not negative */
+    int64_t last_dts[SL_MEDIA_COUNT];
+    uint64_t read; /* packets in this round */
+};
+
+static void queue_push(struct queue *q, AVPacket *packet)
+{
+    if (q->count == q->cap) {
+        size_t cap = q->cap ? q->cap * 2 : 32;
+        AVPacket **list = sl_alloc(cap * sizeof(*list));
+
+        for (size_t i = 0; i < q->count; i++)
+            list[i] = q->list[(q->first + i) % q->cap];
+        free(q->list);
+        q->list = list;
+        q->first = 0;
+        q->cap = cap;
+    }
+    q->list[(q->first + q->count++) % q->cap] = packet;
+}
+
+static AVPacket *queue_head(const struct queue *q)
+{
+    return q->count ? q->list[q->first] : NULL;
+}
+
+static AVPacket *queue_pop(struct file *f, struct queue *q)
+{
+    AVPacket *packet = q->list[q->first];
+
+    q->first = (q->first + 1) % q->cap;
+    q->count--;
+    f->bytes -= (size_t)packet->size;
+    return packet;
+}
+
+static void queue_clear(struct file *f, struct queue *q)
+{
+    while (q->count) {
+        AVPacket *packet = queue_pop(f, q);
+        av_packet_free(&packet);
+    }
+}
+
+/* Whether the demuxer told all there is to know, so that no packet need be probed. */
+static bool told_all(const AVFormatContext *format)
+{
+    if (!strstr(format->iformat->name, "mp4"))
+        return false;
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        const AVCodecParameters *par = format->streams[i]->codecpar;
+
+        if (par->codec_type == AVMEDIA_TYPE_VIDEO &&
+            !(par->codec_id == AV_CODEC_ID_H264 || par->codec_id == AV_CODEC_ID_HEVC))
+            return false;
+        if (par->codec_type == AVMEDIA_TYPE_AUDIO &&
+            (par->codec_id != AV_CODEC_ID_AAC || !par->sample_rate || !par->ch_layout.nb_channels))
+            return false;
+        if ((par->codec_type == AVMEDIA_TYPE_VIDEO || par->codec_type == AVMEDIA_TYPE_AUDIO) &&
+            (par->extradata_size < 2 || (par->codec_type == AVMEDIA_TYPE_VIDEO && !par->width)))
+            return false;
+    }
+    return format->nb_streams > 0;
+}
+
+static bool fresh(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && time(NULL) - st.st_mtime < FRESH_SECONDS;
+}
+
+static int open_format(struct sl_input *input, struct sl_err *err)
+{
+    struct file *f = input->priv;
+    AVDictionary *options = NULL;
+    struct stat st;
+    int rc;
+
+    if (stat(f->path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return sl_err_set(err, SL_ERR_TRANSIENT, errno, "FileMissing",
+                          "%s does not exist; waiting for it", f->path);
+    if (access(f->path, R_OK) < 0)
+        return sl_err_set(err, SL_ERR_TRANSIENT, errno, "FileUnreadable",
+                          "%s cannot be read (%s); give the user of sluice-encoder read permission",
+                          f->path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia", "%s is not a regular file", f->path);
+    f->format = avformat_alloc_context();
+    if (!f->format)
+        abort();
+    f->format->interrupt_callback = input->interrupt;
+    f->format->probesize = 2 << 20;
+    f->format->max_analyze_duration = 3 * AV_TIME_BASE;
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "format_whitelist", formats, 0);
+    sl_bridge_forget();
+    sl_autofree char *url = sl_asprintf("file:%s", f->path);
+    rc = avformat_open_input(&f->format, url, NULL, &options);
+    av_dict_free(&options);
+    if (rc >= 0 && !told_all(f->format)) {
+        rc = avformat_find_stream_info(f->format, NULL);
+        if (rc < 0)
+            avformat_close_input(&f->format);
+    }
+    if (rc == AVERROR_EXIT)
+        return sl_err_set(err, SL_ERR_TRANSIENT, EINTR, "Stopped", "stopped while opening %s",
+                          f->path);
+    if (rc < 0 && fresh(f->path))
+        return sl_err_set(err, SL_ERR_TRANSIENT, 0, "FileIncomplete",
+                          "%s is still being written; waiting for its end", f->path);
+    if (rc < 0)
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia",
+                          "%s is no media file that can be read (%s%s%s); replace it", f->path,
+                          sl_av_text(rc), *sl_bridge_last() ? ": " : "", sl_bridge_last());
+    return 0;
+}
+
+static void describe(struct sl_input *input, enum sl_media m, AVFormatContext *format,
+                     AVStream *stream)
+{
+    struct sl_in_track *t = &input->track[m];
+    int32_t *matrix;
+
+    t->present = true;
+    if (!t->par)
+        t->par = avcodec_parameters_alloc();
+    if (!t->par || avcodec_parameters_copy(t->par, stream->codecpar) < 0)
+        abort();
+    t->time_base = stream->time_base;
+    if (m != SL_VIDEO)
+        return;
+    t->rate = av_guess_frame_rate(format, stream, NULL);
+    if (t->rate.num <= 0 || t->rate.den <= 0 || av_q2d(t->rate) > 240 || av_q2d(t->rate) < 0.5) {
+        t->rate = (AVRational){25, 1};
+        if (stream->nb_frames > 1 && stream->duration > 0)
+            av_reduce(&t->rate.num, &t->rate.den, stream->nb_frames * stream->time_base.den,
+                      stream->duration * stream->time_base.num, 1001000);
+    }
+    matrix = (int32_t *)(void *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    if (matrix) {
+        double turn = -av_display_rotation_get(matrix);
+
+        if (turn == turn) /* not NAN */
+            t->rotation = ((int)(turn < 0 ? turn - 45 : turn + 45) / 90 * 90 + 360) % 360;
+    }
+}
+
+static int choose(struct sl_input *input, struct sl_err *err)
+{
+    static const enum AVMediaType types[] = {AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO};
+    struct file *f = input->priv;
+
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        f->stream[m] = -1;
+        for (unsigned i = 0; i < f->format->nb_streams && f->stream[m] < 0; i++) {
+            const AVStream *s = f->format->streams[i];
+
+            if (s->codecpar->codec_type == types[m] && s->codecpar->codec_id != AV_CODEC_ID_NONE &&
+                !(s->disposition & AV_DISPOSITION_ATTACHED_PIC))
+                f->stream[m] = (int)i;
+        }
+    }
+    for (unsigned i = 0; i < f->format->nb_streams; i++) {
+        if ((int)i != f->stream[SL_VIDEO] && (int)i != f->stream[SL_AUDIO])
+            f->format->streams[i]->discard = AVDISCARD_ALL;
+    }
+    if (f->stream[SL_VIDEO] < 0 && f->stream[SL_AUDIO] < 0)
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks",
+                          "%s holds neither a picture nor a sound track", f->path);
+    return 0;
+}
+
+/* Matroska tells no dts for a round's first pictures when there are B-frames: they count back from
+ * the first that is told. INT64_MIN: none came, so they stand in the order of their pts. */
+static void settle_dts(struct file *f, enum sl_media m, int64_t next)
+{
+    struct queue *q = &f->queue[m];
+
+    for (size_t i = q->count; i > 0; i--) {
+        AVPacket *packet = q->list[(q->first + i - 1) % q->cap];
+
+        if (packet->dts != AV_NOPTS_VALUE)
+            break;
+        next = next == INT64_MIN ? packet->pts : next - (f->seam.frame[m] > 0 ? f->seam.frame[m] : 1);
+        packet->dts = next;
+    }
+}
+
+/* One packet from the demuxer onto its queue. 1: done (or dropped); 0: end of the round. */
+static int demux(struct sl_input *input)
+{
+    struct file *f = input->priv;
+    AVPacket *packet = av_packet_alloc();
+    enum sl_media m;
+    int rc;
+
+    if (!packet)
+        abort();
+    rc = av_read_frame(f->format, packet);
+    if (rc < 0) {
+        av_packet_free(&packet);
+        if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
+            sl_bridge_log(SL_LOG_WARN, "reading %s: %s; taken as its end", f->path,
+                          sl_av_text(rc));
+        return rc == AVERROR_EXIT ? -1 : 0;
+    }
+    m = packet->stream_index == f->stream[SL_VIDEO] ? SL_VIDEO : SL_AUDIO;
+    if (packet->stream_index != f->stream[m] || packet->size == 0)
+        goto drop;
+    if (packet->dts == AV_NOPTS_VALUE && m == SL_AUDIO)
+        packet->dts = packet->pts;
+    if (packet->dts == AV_NOPTS_VALUE && packet->pts == AV_NOPTS_VALUE) {
+        /* a raw stream: counted */
+        const AVPacket *before = f->queue[m].count
+                                     ? f->queue[m].list[(f->queue[m].first + f->queue[m].count -
+                                                         1) % f->queue[m].cap]
+                                     : NULL;
+        int64_t step = f->seam.frame[m] > 0 ? f->seam.frame[m] : 1;
+        int64_t past = f->last_dts[m] == INT64_MIN ? -step : f->last_dts[m];
+
+        packet->dts = (before ? before->dts : past) + step - sl_seam_offset(&f->seam, m) -
+                      f->shift[m];
+    }
+    if (packet->pts == AV_NOPTS_VALUE)
+        packet->pts = packet->dts;
+    if (packet->flags & AV_PKT_FLAG_DISCARD) {
+        /* priming: heard by the decoder in the first round only, never copied */
+        if (m == SL_AUDIO && (input->copy || input->rounds > 0))
+            goto drop;
+    } else {
+        sl_seam_see(&f->seam, m, packet->pts, packet->duration);
+    }
+    if (m == SL_AUDIO && input->rounds > 0) { /* the decoder is warm: nothing to skip at a seam */
+        size_t size;
+        uint8_t *skip = av_packet_get_side_data(packet, AV_PKT_DATA_SKIP_SAMPLES, &size);
+
+        if (skip)
+            memset(skip, 0, size);
+    }
+    if (packet->duration <= 0)
+        packet->duration = f->seam.frame[m];
+    packet->pts += sl_seam_offset(&f->seam, m) + f->shift[m];
+    if (packet->dts != AV_NOPTS_VALUE) {
+        packet->dts += sl_seam_offset(&f->seam, m) + f->shift[m];
+        settle_dts(f, m, packet->dts);
+    }
+    f->bytes += (size_t)packet->size;
+    f->read++;
+    queue_push(&f->queue[m], packet);
+    return 1;
+drop:
+    av_packet_free(&packet);
+    return 1;
+}
+
+static void rewind_file(struct sl_input *input)
+{
+    struct file *f = input->priv;
+    int ref = f->stream[SL_VIDEO] >= 0 ? f->stream[SL_VIDEO] : f->stream[SL_AUDIO];
+    struct sl_err err;
+
+    if (f->seekable &&
+        av_seek_frame(f->format, ref, INT64_MIN / 4, AVSEEK_FLAG_BACKWARD) >= 0)
+        return;
+    avformat_close_input(&f->format);
+    if (open_format(input, &err) < 0 || choose(input, &err) < 0) {
+        sl_bridge_log(SL_LOG_WARN, "cannot play another round: %s", err.text);
+        avformat_close_input(&f->format);
+    }
+}
+
+/* The round ended: leaves out sound that reaches into the next, and starts it. */
+static void turn(struct sl_input *input)
+{
+    struct file *f = input->priv;
+    struct queue *q = &f->queue[SL_AUDIO];
+    int64_t next = sl_seam_next(&f->seam);
+
+    while (q->count) {
+        AVPacket *last = q->list[(q->first + q->count - 1) % q->cap];
+
+        if (sl_seam_keeps(&f->seam, last->pts - f->shift[SL_AUDIO], last->duration, next))
+            break;
+        q->count--;
+        f->bytes -= (size_t)last->size;
+        av_packet_free(&last);
+    }
+    input->rounds++;
+    f->read = 0;
+    rewind_file(input);
+}
+
+static bool wants_more(const struct file *f)
+{
+    bool empty = false;
+    size_t count = 0;
+
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        if (f->stream[m] >= 0) {
+            empty |= f->queue[m].count == 0 || queue_head(&f->queue[m])->dts == AV_NOPTS_VALUE;
+            count += f->queue[m].count;
+        }
+    }
+    return empty && count < QUEUE_PACKETS && f->bytes < QUEUE_BYTES;
+}
+
+/* Fills the queues until each track has a packet. -1: the file cannot be read now. */
+static int fill(struct sl_input *input, struct sl_err *err)
+{
+    struct file *f = input->priv;
+
+    while (!f->eof && wants_more(f)) {
+        uint64_t had = f->read;
+        int rc;
+
+        if (!f->format) { /* it went away between two rounds */
+            if (open_format(input, err) < 0 || choose(input, err) < 0) {
+                avformat_close_input(&f->format);
+                return -1;
+            }
+        }
+        rc = demux(input);
+        if (rc < 0)
+            return sl_err_set(err, SL_ERR_TRANSIENT, EINTR, "Stopped", "stopped");
+        if (rc > 0)
+            continue;
+        settle_dts(f, SL_VIDEO, INT64_MIN);
+        if (!f->loop || had == 0)
+            f->eof = true; /* also: a round without a packet would spin for ever */
+        else
+            turn(input);
+    }
+    settle_dts(f, SL_VIDEO, INT64_MIN); /* the queue is full and still none was told */
+    return 0;
+}
+
+static int64_t to_us(const struct sl_input *input, enum sl_media m, int64_t ts)
+{
+    return av_rescale_q(ts, input->track[m].time_base, AV_TIME_BASE_Q);
+}
+
+/* The first dts of each track is known: moves the time line so that none is negative. */
+static void shift_start(struct sl_input *input)
+{
+    struct file *f = input->priv;
+    int64_t low = INT64_MAX;
+
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        const AVPacket *head = queue_head(&f->queue[m]);
+
+        if (head && to_us(input, (enum sl_media)m, head->dts) < low)
+            low = to_us(input, (enum sl_media)m, head->dts);
+    }
+    if (low == INT64_MAX)
+        return;
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        struct queue *q = &f->queue[m];
+
+        if (f->stream[m] < 0)
+            continue;
+        f->shift[m] = av_rescale_q_rnd(-low, AV_TIME_BASE_Q, input->track[m].time_base,
+                                       AV_ROUND_UP);
+        for (size_t i = 0; i < q->count; i++) {
+            q->list[(q->first + i) % q->cap]->pts += f->shift[m];
+            q->list[(q->first + i) % q->cap]->dts += f->shift[m];
+        }
+    }
+}
+
+static int start_at(struct sl_input *input, int64_t ms, struct sl_err *err)
+{
+    struct file *f = input->priv;
+    int ref = f->stream[SL_VIDEO] >= 0 ? SL_VIDEO : SL_AUDIO;
+    int64_t ts = f->seam.origin[ref] +
+                 av_rescale_q(ms, (AVRational){1, 1000}, input->track[ref].time_base);
+
+    if (av_seek_frame(f->format, f->stream[ref], ts, AVSEEK_FLAG_BACKWARD) < 0) {
+        sl_bridge_log(SL_LOG_WARN, "cannot seek in %s: it starts at its beginning", f->path);
+        return 0;
+    }
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        queue_clear(f, &f->queue[m]);
+        f->seam.end[m] = INT64_MIN;
+    }
+    f->eof = false;
+    f->read = 1;
+    return fill(input, err);
+}
+
+static int file_open(struct sl_input *input, const struct sl_encspec *spec, struct sl_err *err)
+{
+    struct file *f = sl_alloc(sizeof(*f));
+
+    input->priv = f;
+    f->path = sl_strdup(spec->file.path);
+    f->loop = spec->file.loop;
+    if (open_format(input, err) < 0 || choose(input, err) < 0)
+        return -1;
+    f->seekable = strstr(f->format->iformat->name, "mp4") != NULL;
+    input->duration = f->format->duration > 0 ? f->format->duration : 0;
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        AVStream *s;
+        int64_t frame = 0;
+
+        f->last_dts[m] = INT64_MIN;
+        if (f->stream[m] < 0)
+            continue;
+        s = f->format->streams[f->stream[m]];
+        describe(input, (enum sl_media)m, f->format, s);
+        if (m == SL_VIDEO)
+            frame = av_rescale_q(1, av_inv_q(input->track[m].rate), s->time_base);
+        else if (s->codecpar->frame_size > 0 && s->codecpar->sample_rate > 0)
+            frame = av_rescale_q(s->codecpar->frame_size,
+                                 (AVRational){1, s->codecpar->sample_rate}, s->time_base);
+        sl_seam_add(&f->seam, (enum sl_media)m, s->time_base, frame);
+    }
+    if (fill(input, err) < 0)
+        return -1;
+    if (spec->file.start_at > 0 && start_at(input, spec->file.start_at, err) < 0)
+        return -1;
+    shift_start(input);
+    if (!queue_head(&f->queue[SL_VIDEO]) && !queue_head(&f->queue[SL_AUDIO]))
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks", "%s holds no packet", f->path);
+    return 0;
+}
+
+static int file_read(struct sl_input *input, struct sl_item *ret, struct sl_err *err)
+{
+    struct file *f = input->priv;
+
+    for (;;) {
+        const AVPacket *v, *a;
+        AVPacket *packet;
+        enum sl_media m;
+
+        if (fill(input, err) < 0)
+            return -1;
+        v = queue_head(&f->queue[SL_VIDEO]);
+        a = queue_head(&f->queue[SL_AUDIO]);
+        if (!v && !a)
+            return 0;
+        m = !a || (v && to_us(input, SL_VIDEO, v->dts) <= to_us(input, SL_AUDIO, a->dts))
+                ? SL_VIDEO
+                : SL_AUDIO;
+        packet = queue_pop(f, &f->queue[m]);
+        if (packet->dts <= f->last_dts[m]) {
+            if (m == SL_AUDIO) {
+                av_packet_free(&packet);
+                continue;
+            }
+            packet->dts = f->last_dts[m] + 1;
+            if (packet->pts < packet->dts)
+                packet->pts = packet->dts;
+        }
+        f->last_dts[m] = packet->dts;
+        *ret = (struct sl_item){.media = m, .packet = packet, .due = to_us(input, m, packet->dts)};
+        return 1;
+    }
+}
+
+static const AVPacket *file_peek(struct sl_input *input, enum sl_media media)
+{
+    struct file *f = input->priv;
+
+    return queue_head(&f->queue[media]);
+}
+
+static void file_close(struct sl_input *input)
+{
+    struct file *f = input->priv;
+
+    if (!f)
+        return;
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        queue_clear(f, &f->queue[m]);
+        free(f->queue[m].list);
+    }
+    avformat_close_input(&f->format);
+    free(f->path);
+    free(f);
+    input->priv = NULL;
+}
+
+const struct sl_input_class sl_input_file = {
+    .name = "file",
+    .open = file_open,
+    .read = file_read,
+    .peek = file_peek,
+    .close = file_close,
+};

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The mass-deletion guard: D deletions of this snapshot and of the last ten minutes against P
+ * streams owned. Guards against accidents, not against those who may merge. Layer: core.
+ */
+#include "reconcile/base/buf.h"
+#include "reconcile/base/hash.h"
+#include "reconcile/core/plan.h"
+
+static bool present(const struct sl_desired *desired, const char *name)
+{
+    for (size_t i = 0; i < desired->count; i++)
+        if (strcmp(desired->streams[i].accepted->name, name) == 0)
+            return !desired->streams[i].accepted->absent;
+    return false;
+}
+
+static bool among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool owned(const struct sl_history *history, const char *name)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (strcmp(history->list[i].name, name) == 0)
+            return history->list[i].owned;
+    return false;
+}
+
+static bool spent(const struct sl_history *history, const char *id)
+{
+    for (size_t i = 0; i < history->released_count; i++)
+        if (strcmp(history->released[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* The id of a set changes with each release of it: an approval counts once. */
+static void make_id(const struct sl_history *history, const char *const *names, size_t count,
+                    char ret_id[13])
+{
+    struct sl_buf text = {0};
+    size_t base;
+    char hex[SL_SHA_HEX];
+
+    for (size_t i = 0; i < count; i++)
+        sl_buf_printf(&text, "%s\n", names[i]);
+    base = text.len;
+    for (unsigned times = 0;; times++) {
+        text.len = base;
+        sl_buf_printf(&text, "#%u", times);
+        sl_sha256_hex(text.data, text.len, hex);
+        hex[12] = 0;
+        if (!spent(history, hex))
+            break;
+    }
+    memcpy(ret_id, hex, 13);
+    sl_buf_free(&text);
+}
+
+bool sl_guard_holds(const struct sl_history *history, const struct sl_desired *desired,
+                    int64_t wall, const char *const *names, size_t count, char ret_id[13])
+{
+    size_t d = count, p = 0, left = 0;
+
+    ret_id[0] = 0;
+    if (count == 0)
+        return false;
+    if (!desired->root_present)
+        return true;
+    for (size_t i = 0; i < desired->count; i++)
+        left += !desired->streams[i].accepted->absent;
+    for (size_t i = 0; i < history->count; i++)
+        p += history->list[i].owned;
+    for (size_t i = 0; i < count; i++) /* accepted once, never made: counts on both sides */
+        p += !owned(history, names[i]);
+    for (size_t i = 0; i < history->deleted_count; i++) {
+        const char *name = history->deleted[i].name;
+        bool again = false;
+
+        if (wall - history->deleted[i].at >= SL_GUARD_WINDOW || present(desired, name) ||
+            among(names, count, name))
+            continue;
+        for (size_t j = 0; j < i && !again; j++)
+            again = strcmp(history->deleted[j].name, name) == 0 &&
+                    wall - history->deleted[j].at < SL_GUARD_WINDOW;
+        if (again)
+            continue;
+        d++;
+        p += !owned(history, name);
+    }
+    if (left > 0 && (d < 3 || d * 10 < p * 3))
+        return false;
+    make_id(history, names, count, ret_id);
+    for (size_t i = 0; i < desired->approvals_count; i++)
+        if (strcmp(desired->approvals[i], ret_id) == 0)
+            return false;
+    return true;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * What MediaMTX answers, as plain values. Runs on worker threads; touches no shared state.
+ * Unknown keys are ignored: MediaMTX adds some with every version. Layer: mediamtx.
+ */
+#include "reconcile/mediamtx/client.h"
+#include "reconcile/mediamtx/file.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+void *sl_mtx_parse_info(const char *body, size_t len)
+{
+    json_t *object = json_loadb(body, len, 0, NULL);
+    struct sl_mtx_info *info = NULL;
+
+    if (*text_of(object, "started")) {
+        info = sl_alloc(sizeof(*info));
+        snprintf(info->version, sizeof(info->version), "%s", text_of(object, "version"));
+        snprintf(info->started, sizeof(info->started), "%s", text_of(object, "started"));
+    }
+    json_decref(object);
+    return info;
+}
+
+static int port_of(const json_t *object, const char *gate, const char *address)
+{
+    if (!json_is_true(json_object_get(object, gate)))
+        return 0;
+    return sl_mtx_port(text_of(object, address));
+}
+
+void *sl_mtx_parse_global(const char *body, size_t len)
+{
+    json_t *object = json_loadb(body, len, 0, NULL);
+    const json_t *users = json_object_get(object, "authInternalUsers");
+    struct sl_mtx_global *global = NULL;
+
+    if (json_is_array(users)) {
+        global = sl_alloc(sizeof(*global));
+        for (size_t i = 0; i < json_array_size(users); i++) {
+            uint64_t n = sl_mtx_generation(text_of(json_array_get(users, i), "user"));
+
+            global->generation = n ? n : global->generation;
+        }
+        snprintf(global->rtsp_address, sizeof(global->rtsp_address), "%s",
+                 text_of(object, "rtspAddress"));
+        global->rtsp = port_of(object, "rtsp", "rtspAddress");
+        global->rtmp = port_of(object, "rtmp", "rtmpAddress");
+        global->hls = port_of(object, "hls", "hlsAddress");
+        global->webrtc = port_of(object, "webrtc", "webrtcAddress");
+        global->srt = port_of(object, "srt", "srtAddress");
+    }
+    json_decref(object);
+    return global;
+}
+
+void *sl_mtx_parse_confs(const char *body, size_t len)
+{
+    json_t *object = json_loadb(body, len, 0, NULL);
+    const json_t *items = json_object_get(object, "items");
+    struct sl_mtx_confs *confs = NULL;
+
+    if (json_is_array(items)) {
+        size_t count = json_array_size(items);
+
+        confs = sl_alloc(sizeof(*confs) + count * sizeof(confs->list[0]));
+        for (size_t i = 0; i < count; i++)
+            if (sl_mtx_path_from_json(json_array_get(items, i), &confs->list[confs->count]) == 0)
+                confs->count++;
+        qsort(confs->list, confs->count, sizeof(confs->list[0]), sl_mtx_path_order);
+    }
+    json_decref(object);
+    return confs;
+}
+
+static int live_order(const void *a, const void *b)
+{
+    return strcmp(((const struct sl_mtx_live_path *)a)->name,
+                  ((const struct sl_mtx_live_path *)b)->name);
+}
+
+void *sl_mtx_parse_live(const char *body, size_t len)
+{
+    json_t *object = json_loadb(body, len, 0, NULL);
+    const json_t *items = json_object_get(object, "items");
+    struct sl_mtx_live *live = NULL;
+
+    if (json_is_array(items)) {
+        size_t count = json_array_size(items);
+
+        live = sl_alloc(sizeof(*live) + count * sizeof(live->list[0]));
+        for (size_t i = 0; i < count; i++) {
+            const json_t *o = json_array_get(items, i);
+            struct sl_mtx_live_path *path = &live->list[live->count];
+
+            if (!*text_of(o, "name"))
+                continue;
+            live->count++;
+            snprintf(path->name, sizeof(path->name), "%s", text_of(o, "name"));
+            path->online = json_is_true(json_object_get(o, "online"));
+            path->available = json_is_true(json_object_get(o, "available"));
+            path->readers = (int)json_array_size(json_object_get(o, "readers"));
+            path->in_bytes = (uint64_t)json_integer_value(json_object_get(o, "inboundBytes"));
+            path->out_bytes = (uint64_t)json_integer_value(json_object_get(o, "outboundBytes"));
+        }
+        qsort(live->list, live->count, sizeof(live->list[0]), live_order);
+    }
+    json_decref(object);
+    return live;
+}

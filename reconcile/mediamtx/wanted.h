@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The set of paths that is wanted, what MediaMTX refused of it, and the difference to what is.
+ * Pure values; the writer owns one. Layer: mediamtx.
+ */
+#pragma once
+#include "reconcile/mediamtx/client.h"
+
+struct sl_refused {
+    struct sl_path_conf conf;
+    char text[256];
+};
+struct sl_wanted {
+    bool given;                /* sl_wanted_set was called */
+    uint64_t version;          /* grows when the accepted set changes */
+    struct sl_path_conf *list; /* sorted by name, as given */
+    size_t count;
+    char **removed;
+    size_t removed_count;
+    struct sl_refused *rejected; /* left out until their conf changes */
+    size_t rejected_count;
+};
+struct sl_op {
+    const char *name;
+    const struct sl_path_conf *conf; /* NULL: remove */
+    const char *reason;
+    bool refused; /* by MediaMTX: not waited for */
+};
+struct sl_ops { /* confs and names are copies of its own */
+    struct sl_op *list;
+    size_t count;
+};
+
+/* Checks each path (sl_mtx_path_check): what MediaMTX would refuse is rejected here. */
+void sl_wanted_set(struct sl_wanted *wanted, const struct sl_path_conf *paths, size_t count,
+                   const char *const *removed, size_t removed_count);
+void sl_wanted_clear(struct sl_wanted *wanted);
+void sl_wanted_reject(struct sl_wanted *wanted, const struct sl_path_conf *conf, const char *text);
+/* All but the rejected, sorted; the caller frees. */
+size_t sl_wanted_accepted(const struct sl_wanted *wanted, struct sl_path_conf **ret);
+/* Replaces what `ret` held. Removals come first. */
+void sl_wanted_diff(const struct sl_wanted *wanted, const struct sl_mtx_confs *confs,
+                    struct sl_ops *ret);
+/* Is one of them not to be seen yet? */
+bool sl_ops_open(const struct sl_ops *ops, const struct sl_mtx_confs *confs);
+void sl_ops_clear(struct sl_ops *ops);
+bool sl_mtx_path_same(const struct sl_path_conf *a, const struct sl_path_conf *b);

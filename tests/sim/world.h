@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * A simulated world around the core: a directory of streams, media files, MediaMTX, an encoder
+ * host with its encoders and a clock, all seeded. It carries out plans and breaks things.
+ */
+#pragma once
+#include "reconcile/core/lifecycle.h"
+
+#define STREAMS_MAX 16
+#define MEDIA_MAX   6
+#define SEEN_MAX    64
+
+enum fault {
+    F_CRASH,
+    F_STUCK,
+    F_ENGINE_RESTART,
+    F_ENGINE_DOWN,
+    F_HOST_DOWN,
+    F_MEDIA_GONE,
+    F_MEDIA_BACK,
+    F_NOT_MEDIA,
+    F_START_LOST,
+    F_SILENT,
+    F_DAEMON_RESTART,
+    F_ROOT_GONE,
+    F_DRIFT,
+    F_FOREIGN,
+    F_STATE_LOST,
+    F_MASS_CRASH,
+    F_OPENING,
+    F_EDIT,
+    F_SUSPEND,
+    F_CREATE,
+    F_DELETE,
+    F_MASS_DELETE,
+    F_APPROVE,
+    F_PROTECT,
+    F_HOST_BACK,
+    F_ENGINE_BACK,
+    F_ROOT_BACK,
+    F_NOTHING,
+    F_COUNT
+};
+extern const char *const fault_names[F_COUNT];
+
+struct media {
+    bool exists, complete, broken; /* broken: NotMedia */
+    int version, kind;             /* kind: which tracks */
+};
+struct wstream { /* what stands in the directory */
+    bool there, suspend, protect, loop;
+    int token, media;         /* media < 0: test */
+    int old_token, old_media; /* a revert goes back to these */
+};
+struct waccepted {
+    bool known, absent;
+    struct wstream as;
+    uint64_t generation;
+    char hash[80];
+    struct sl_accepted accepted;
+    struct sl_stream_spec spec;
+    struct sl_src_file file;
+    struct sl_src_test test;
+};
+struct wencoder {       /* beside the same index in seen[] */
+    int64_t next;       /* when it does its next step; 0: none */
+    int64_t dies, ends; /* when; 0: not */
+    int media, version;
+    bool go, stuck, broken, silent;
+    int64_t tell_exit;
+    int exit_signal;
+    int owner; /* stream index */
+};
+
+struct world {
+    uint64_t rng;
+    int64_t now, boot_wall;
+    int nstreams;
+    char names[STREAMS_MAX][16];
+    struct wstream dir[STREAMS_MAX];
+    bool root;
+    struct media media[MEDIA_MAX];
+    struct waccepted memory[STREAMS_MAX];
+    bool snapshot_valid, fleet_known, host_up, start_lost;
+    bool slow_open;
+    struct sl_seen_encoder seen[SEEN_MAX];
+    struct wencoder enc[SEEN_MAX];
+    size_t nenc;
+    unsigned uids;
+    struct sl_seen_engine engine;
+    struct sl_seen_path paths[STREAMS_MAX + 2];
+    size_t npaths;
+    int64_t write_at; /* a write lands then; 0: none */
+    struct sl_path_conf pending[STREAMS_MAX + 2];
+    size_t npending;
+    char approve[13];
+    const char *approvals[1];
+    struct sl_history history;
+    uint64_t jitter;
+    struct sl_desired_stream dstreams[STREAMS_MAX];
+    struct sl_desired desired;
+    struct sl_observed observed;
+    bool story;
+    char error[256];
+};
+
+uint32_t world_roll(struct world *w, uint32_t sides);
+void world_init(struct world *w, uint64_t seed, bool story);
+void world_free(struct world *w);
+void world_say(struct world *w, const char *format, ...) SL_PRINTF(2, 3);
+void world_fail(struct world *w, const char *format, ...) SL_PRINTF(2, 3);
+void world_fault(struct world *w, enum fault fault, const char *plan_id);
+void world_heal(struct world *w);          /* all faults end */
+void world_step(struct world *w);          /* what is due at w->now happens */
+int64_t world_next(const struct world *w); /* when something is due; INT64_MAX: never */
+void world_observe(struct world *w);       /* fills desired and observed */
+void world_apply(struct world *w, const struct sl_plan *plan);
+int world_index(const struct world *w, const char *name);
+bool world_going(const struct sl_seen_encoder *e);
