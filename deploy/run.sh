@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.."
 bin=$PWD/build/release
 run=$PWD/build/run
 mkdir -p "$run"/{streams,media,recordings,state,runtime}
+exec 9>"$run/lock"
+if ! flock -n 9; then
+    echo "make run is running already here; end that one first (Ctrl-C there)" >&2
+    exit 1
+fi
 
 free_ports() {
     /usr/bin/python3 - "$1" <<'PY'
@@ -78,7 +83,7 @@ mediamtx:
   api: http://127.0.0.1:$api
 YAML
 
-"$bin/sluice" run --config "$run/sluice.yaml" 2>"$run/sluice.log" &
+"$bin/sluice" run --config "$run/sluice.yaml" 2>"$run/sluice.log" 9>&- &
 daemon=$!
 trap 'kill -TERM "$daemon" 2>/dev/null' INT TERM
 echo "waiting until every example is settled (log: build/run/sluice.log)"

@@ -67,15 +67,16 @@ static void serve_order(struct sl_control *c, int fd, const char *text, size_t l
     const json_t *v = json_object_get(order, "v");
 
     if (v && json_integer_value(v) != SL_CTL_VERSION) {
-        sl_wire_reply(fd, json_pack("{s:b,s:i,s:s}", "ok", 0, "v", SL_CTL_VERSION, "error", "version"),
-              -1);
+        sl_wire_reply(
+            fd, json_pack("{s:b,s:i,s:s}", "ok", 0, "v", SL_CTL_VERSION, "error", "version"), -1);
     } else if (sl_streq(op, "hello")) {
         sl_autofd int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 
         sl_wire_reply(fd,
-              json_pack("{s:b,s:i,s:s,s:i,s:s,s:s}", "ok", 1, "v", SL_CTL_VERSION, "uid", r->uid,
-                        "pid", r->pid, "state", sl_enc_state_name(r->state), "reason", r->reason),
-              pidfd);
+                      json_pack("{s:b,s:i,s:s,s:i,s:s,s:s}", "ok", 1, "v", SL_CTL_VERSION, "uid",
+                                r->uid, "pid", r->pid, "state", sl_enc_state_name(r->state),
+                                "reason", r->reason),
+                      pidfd);
     } else if (sl_streq(op, "go")) {
         c->go = true;
         sl_wire_reply(fd, json_pack("{s:b}", "ok", 1), -1);
@@ -83,7 +84,8 @@ static void serve_order(struct sl_control *c, int fd, const char *text, size_t l
         c->stop = true;
         sl_wire_reply(fd, json_pack("{s:b}", "ok", 1), -1);
     } else if (sl_streq(op, "dump")) {
-        sl_wire_reply(fd, json_pack("{s:b,s:o}", "ok", 1, "stats", stats_to_json(&c->status->data)), -1);
+        sl_wire_reply(fd, json_pack("{s:b,s:o}", "ok", 1, "stats", stats_to_json(&c->status->data)),
+                      -1);
     } else {
         sl_wire_reply(fd, json_pack("{s:b,s:s}", "ok", 0, "error", "unknown op"), -1);
     }
@@ -122,14 +124,17 @@ void sl_control_serve(struct sl_control *c, int64_t us)
 {
     struct pollfd p[2 + SL_CONTROL_CLIENTS];
     struct timespec wait = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    unsigned used = 2; /* only what is open: this is called for every packet */
     int64_t now;
     int n;
 
     p[0] = (struct pollfd){.fd = c->signal_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = c->listen_fd, .events = POLLIN};
-    for (int i = 0; i < SL_CONTROL_CLIENTS; i++)
-        p[2 + i] = (struct pollfd){.fd = c->client[i], .events = POLLIN};
-    n = ppoll(p, SL_COUNT(p), &wait, NULL);
+    for (int i = 0; i < SL_CONTROL_CLIENTS; i++) {
+        if (c->client[i] >= 0)
+            p[used++] = (struct pollfd){.fd = c->client[i], .events = POLLIN};
+    }
+    n = ppoll(p, used, &wait, NULL);
     now = sl_now_mono();
     if (now >= c->tick_at) {
         sl_status_tick(c->status, now);
@@ -144,8 +149,8 @@ void sl_control_serve(struct sl_control *c, int64_t us)
             c->stop = true;
     }
     for (int i = 0; i < SL_CONTROL_CLIENTS; i++) {
-        if (p[2 + i].revents)
-            read_client(c, i);
+        if (c->client[i] >= 0)
+            read_client(c, i); /* does not wait */
     }
     if (p[1].revents)
         accept_client(c);

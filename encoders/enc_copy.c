@@ -142,15 +142,19 @@ static int copy_send(struct sl_out_track *t, const AVPacket *packet, const AVFra
 static int copy_receive(struct sl_out_track *t, AVPacket *ret)
 {
     struct copy *c = t->priv;
+    int rc = 0;
 
-    if (!c->bsf && !c->pending)
-        return AVERROR(EAGAIN);
-    if (!c->bsf) {
+    if (c->bsf) {
+        rc = av_bsf_receive_packet(c->bsf, ret);
+    } else if (c->pending) {
         av_packet_move_ref(ret, c->pending);
         av_packet_free(&c->pending);
-        return 0;
+    } else {
+        rc = AVERROR(EAGAIN);
     }
-    return av_bsf_receive_packet(c->bsf, ret);
+    if (rc >= 0) /* parameters are told once, in par: a muxer must not take them a second time */
+        av_packet_free_side_data(ret);
+    return rc;
 }
 
 static void copy_want_key(struct sl_out_track *t)

@@ -69,9 +69,10 @@ static void size_for(const struct sl_in_track *in, const struct sl_encspec *spec
 
 static const char *upright(int rotation)
 {
-    return rotation == 90 ? "transpose=clock," : rotation == 270 ? "transpose=cclock,"
-                                             : rotation == 180   ? "hflip,vflip,"
-                                                                 : "";
+    return rotation == 90    ? "transpose=clock,"
+           : rotation == 270 ? "transpose=cclock,"
+           : rotation == 180 ? "hflip,vflip,"
+                             : "";
 }
 
 static void setup_video(struct software *s, const struct sl_in_track *in,
@@ -111,9 +112,8 @@ static void setup_video(struct software *s, const struct sl_in_track *in,
     av_dict_set(options, "forced-idr", "1", 0);
     /* global for the SDP and in band for those who enter at a keyframe */
     av_dict_set(options, "x264-params", "repeat-headers=1", 0);
-    s->filter.chain =
-        sl_asprintf("%sscale=%d:%d:flags=bicubic,setsar=1,fps=%d/%d,format=yuv420p",
-                    upright(in->rotation), w, h, rate.num, rate.den);
+    s->filter.chain = sl_asprintf("%sscale=%d:%d:flags=bicubic,setsar=1,fps=%d/%d,format=yuv420p",
+                                  upright(in->rotation), w, h, rate.num, rate.den);
 }
 
 static void setup_audio(struct software *s, const struct sl_out_track *t,
@@ -145,10 +145,9 @@ static void setup_audio(struct software *s, const struct sl_out_track *t,
     av_channel_layout_default(&c->ch_layout, channels);
     c->bit_rate = spec->audio.bitrate ? spec->audio.bitrate : channels * 64000;
     c->time_base = (AVRational){1, rate};
-    s->filter.chain =
-        sl_asprintf("aresample=%d:async=1000,aformat=sample_fmts=%s:sample_rates=%d:channel_layouts=%s",
-                    rate, av_get_sample_fmt_name(c->sample_fmt), rate,
-                    channels == 1 ? "mono" : "stereo");
+    s->filter.chain = sl_asprintf(
+        "aresample=%d:async=1000,aformat=sample_fmts=%s:sample_rates=%d:channel_layouts=%s", rate,
+        av_get_sample_fmt_name(c->sample_fmt), rate, channels == 1 ? "mono" : "stereo");
 }
 
 static int software_open(struct sl_out_track *t, const struct sl_in_track *in,

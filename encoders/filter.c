@@ -29,21 +29,22 @@ static int build(struct sl_filter *f, const AVFrame *frame)
     if (video) {
         AVRational sar = frame->sample_aspect_ratio;
 
-        snprintf(args, sizeof(args), "video_size=%dx%d:pix_fmt=%d:time_base=%d/%d:pixel_aspect=%d/%d",
-                 frame->width, frame->height, frame->format, f->time_base.num, f->time_base.den,
-                 sar.num, sar.den > 0 ? sar.den : 1);
+        snprintf(args, sizeof(args),
+                 "video_size=%dx%d:pix_fmt=%d:time_base=%d/%d:pixel_aspect=%d/%d", frame->width,
+                 frame->height, frame->format, f->time_base.num, f->time_base.den, sar.num,
+                 sar.den > 0 ? sar.den : 1);
     } else {
         AVChannelLayout known = frame->ch_layout;
 
         if (known.order == AV_CHANNEL_ORDER_UNSPEC)
             av_channel_layout_default(&known, frame->ch_layout.nb_channels);
         av_channel_layout_describe(&known, layout, sizeof(layout));
-        snprintf(args, sizeof(args), "sample_rate=%d:sample_fmt=%d:channel_layout=%s:time_base=%d/%d",
+        snprintf(args, sizeof(args),
+                 "sample_rate=%d:sample_fmt=%d:channel_layout=%s:time_base=%d/%d",
                  frame->sample_rate, frame->format, layout, f->time_base.num, f->time_base.den);
     }
-    rc = avfilter_graph_create_filter(&f->source,
-                                      avfilter_get_by_name(video ? "buffer" : "abuffer"), "in",
-                                      args, NULL, f->graph);
+    rc = avfilter_graph_create_filter(
+        &f->source, avfilter_get_by_name(video ? "buffer" : "abuffer"), "in", args, NULL, f->graph);
     if (rc >= 0)
         rc = avfilter_graph_create_filter(
             &f->sink, avfilter_get_by_name(video ? "buffersink" : "abuffersink"), "out", NULL, NULL,

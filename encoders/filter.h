@@ -14,11 +14,11 @@ struct sl_filter {
     AVFilterGraph *graph;
     AVFilterContext *source, *sink;
     bool seen;
-    int64_t last, step; /* pts of the newest frame, and its distance to the one before */
+    int64_t last, step;        /* pts of the newest frame, and its distance to the one before */
     int format, width, height; /* what the graph was built for; audio: format, rate, channels */
 };
 
-void sl_filter_free(struct sl_filter *filter); /* of what is inside */
+void sl_filter_free(struct sl_filter *filter);                      /* of what is inside */
 int sl_filter_send(struct sl_filter *filter, const AVFrame *frame); /* NULL: flush; AVERROR or 0 */
 /* The frame's pts is in `base` afterwards. AVERROR(EAGAIN): none now. */
 int sl_filter_receive(struct sl_filter *filter, AVRational base, AVFrame *ret);

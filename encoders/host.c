@@ -130,8 +130,10 @@ static void start(struct host *h, int fd, int spec_fd)
         return;
     }
     if (!*spec->uid || !*spec->name) {
-        sl_wire_reply(fd, json_pack("{s:b,s:s,s:s}", "ok", 0, "code", "BadSpec", "error",
-                                    "encoder spec: uid and name are needed"), -1);
+        sl_wire_reply(fd,
+                      json_pack("{s:b,s:s,s:s}", "ok", 0, "code", "BadSpec", "error",
+                                "encoder spec: uid and name are needed"),
+                      -1);
         sl_encspec_free(spec);
         return;
     }
@@ -139,8 +141,10 @@ static void start(struct host *h, int fd, int spec_fd)
     if (pid == 0)
         be_encoder(h, spec, spec_fd);
     if (pid < 0) {
-        sl_wire_reply(fd, json_pack("{s:b,s:s,s:s+}", "ok", 0, "code", "ForkFailed", "error",
-                                    "cannot fork: ", strerror(errno)), -1);
+        sl_wire_reply(fd,
+                      json_pack("{s:b,s:s,s:s+}", "ok", 0, "code", "ForkFailed", "error",
+                                "cannot fork: ", strerror(errno)),
+                      -1);
     } else {
         pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
         remember(h, pid, spec->uid);
@@ -169,15 +173,17 @@ static void serve(struct host *h, int i)
     order = json_loadb(text, (size_t)n, 0, NULL);
     op = json_string_value(json_object_get(order, "op"));
     if (sl_streq(op, "start") && json_integer_value(json_object_get(order, "v")) != SL_CTL_VERSION)
-        sl_wire_reply(h->client[i], json_pack("{s:b,s:s,s:s}", "ok", 0, "code", "Version", "error",
-                                              "this host speaks version 1"), -1);
+        sl_wire_reply(h->client[i],
+                      json_pack("{s:b,s:s,s:s}", "ok", 0, "code", "Version", "error",
+                                "this host speaks version 1"),
+                      -1);
     else if (sl_streq(op, "start"))
         start(h, h->client[i], passed);
     else if (sl_streq(op, "hello"))
         sl_wire_reply(h->client[i],
                       json_pack("{s:b,s:i,s:i,s:s,s:I}", "ok", 1, "v", SL_CTL_VERSION, "pid",
-                                getpid(), "version", SL_VERSION, "encoders",
-                                (json_int_t)h->count), -1);
+                                getpid(), "version", SL_VERSION, "encoders", (json_int_t)h->count),
+                      -1);
     else
         sl_wire_reply(h->client[i], json_pack("{s:b,s:s}", "ok", 0, "error", "unknown op"), -1);
     json_decref(order);

@@ -14,14 +14,14 @@ struct sl_in_track {
     bool present, raw;      /* raw: items are frames */
     AVCodecParameters *par; /* owned; raw: format, size or sample rate and layout */
     AVRational time_base, rate;
-    int rotation;           /* degrees clockwise the picture must be turned to stand upright */
+    int rotation; /* degrees clockwise the picture must be turned to stand upright */
 };
 
 struct sl_item {
     enum sl_media media;
     AVPacket *packet; /* one of the two; the taker frees */
     AVFrame *frame;
-    int64_t due;      /* µs on the time line */
+    int64_t due; /* µs on the time line */
 };
 
 struct sl_input;

@@ -217,7 +217,8 @@ static void settle_dts(struct file *f, enum sl_media m, int64_t next)
 
         if (packet->dts != AV_NOPTS_VALUE)
             break;
-        next = next == INT64_MIN ? packet->pts : next - (f->seam.frame[m] > 0 ? f->seam.frame[m] : 1);
+        next =
+            next == INT64_MIN ? packet->pts : next - (f->seam.frame[m] > 0 ? f->seam.frame[m] : 1);
         packet->dts = next;
     }
 }
@@ -236,8 +237,7 @@ static int demux(struct sl_input *input)
     if (rc < 0) {
         av_packet_free(&packet);
         if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
-            sl_bridge_log(SL_LOG_WARN, "reading %s: %s; taken as its end", f->path,
-                          sl_av_text(rc));
+            sl_bridge_log(SL_LOG_WARN, "reading %s: %s; taken as its end", f->path, sl_av_text(rc));
         return rc == AVERROR_EXIT ? -1 : 0;
     }
     m = packet->stream_index == f->stream[SL_VIDEO] ? SL_VIDEO : SL_AUDIO;
@@ -247,15 +247,15 @@ static int demux(struct sl_input *input)
         packet->dts = packet->pts;
     if (packet->dts == AV_NOPTS_VALUE && packet->pts == AV_NOPTS_VALUE) {
         /* a raw stream: counted */
-        const AVPacket *before = f->queue[m].count
-                                     ? f->queue[m].list[(f->queue[m].first + f->queue[m].count -
-                                                         1) % f->queue[m].cap]
-                                     : NULL;
+        const AVPacket *before =
+            f->queue[m].count
+                ? f->queue[m].list[(f->queue[m].first + f->queue[m].count - 1) % f->queue[m].cap]
+                : NULL;
         int64_t step = f->seam.frame[m] > 0 ? f->seam.frame[m] : 1;
         int64_t past = f->last_dts[m] == INT64_MIN ? -step : f->last_dts[m];
 
-        packet->dts = (before ? before->dts : past) + step - sl_seam_offset(&f->seam, m) -
-                      f->shift[m];
+        packet->dts =
+            (before ? before->dts : past) + step - sl_seam_offset(&f->seam, m) - f->shift[m];
     }
     if (packet->pts == AV_NOPTS_VALUE)
         packet->pts = packet->dts;
@@ -295,8 +295,7 @@ static void rewind_file(struct sl_input *input)
     int ref = f->stream[SL_VIDEO] >= 0 ? f->stream[SL_VIDEO] : f->stream[SL_AUDIO];
     struct sl_err err;
 
-    if (f->seekable &&
-        av_seek_frame(f->format, ref, INT64_MIN / 4, AVSEEK_FLAG_BACKWARD) >= 0)
+    if (f->seekable && av_seek_frame(f->format, ref, INT64_MIN / 4, AVSEEK_FLAG_BACKWARD) >= 0)
         return;
     avformat_close_input(&f->format);
     if (open_format(input, &err) < 0 || choose(input, &err) < 0) {
@@ -394,8 +393,8 @@ static void shift_start(struct sl_input *input)
 
         if (f->stream[m] < 0)
             continue;
-        f->shift[m] = av_rescale_q_rnd(-low, AV_TIME_BASE_Q, input->track[m].time_base,
-                                       AV_ROUND_UP);
+        f->shift[m] =
+            av_rescale_q_rnd(-low, AV_TIME_BASE_Q, input->track[m].time_base, AV_ROUND_UP);
         for (size_t i = 0; i < q->count; i++) {
             q->list[(q->first + i) % q->cap]->pts += f->shift[m];
             q->list[(q->first + i) % q->cap]->dts += f->shift[m];
@@ -403,12 +402,38 @@ static void shift_start(struct sl_input *input)
     }
 }
 
+/* After a seek that may have landed anywhere (MPEG-TS): begins with a keyframe, and with no sound
+ * from before it. */
+static int enter_at_key(struct sl_input *input, struct sl_err *err)
+{
+    struct file *f = input->priv;
+
+    for (;;) {
+        const AVPacket *v, *a;
+        enum sl_media drop = SL_MEDIA_COUNT;
+        AVPacket *packet;
+
+        if (fill(input, err) < 0)
+            return -1;
+        v = queue_head(&f->queue[SL_VIDEO]);
+        a = queue_head(&f->queue[SL_AUDIO]);
+        if (v && !(v->flags & AV_PKT_FLAG_KEY))
+            drop = SL_VIDEO;
+        else if (v && a && to_us(input, SL_AUDIO, a->pts) < to_us(input, SL_VIDEO, v->dts))
+            drop = SL_AUDIO;
+        if (drop == SL_MEDIA_COUNT)
+            return 0;
+        packet = queue_pop(f, &f->queue[drop]);
+        av_packet_free(&packet);
+    }
+}
+
 static int start_at(struct sl_input *input, int64_t ms, struct sl_err *err)
 {
     struct file *f = input->priv;
     int ref = f->stream[SL_VIDEO] >= 0 ? SL_VIDEO : SL_AUDIO;
-    int64_t ts = f->seam.origin[ref] +
-                 av_rescale_q(ms, (AVRational){1, 1000}, input->track[ref].time_base);
+    int64_t ts =
+        f->seam.origin[ref] + av_rescale_q(ms, (AVRational){1, 1000}, input->track[ref].time_base);
 
     if (av_seek_frame(f->format, f->stream[ref], ts, AVSEEK_FLAG_BACKWARD) < 0) {
         sl_bridge_log(SL_LOG_WARN, "cannot seek in %s: it starts at its beginning", f->path);
@@ -420,7 +445,7 @@ static int start_at(struct sl_input *input, int64_t ms, struct sl_err *err)
     }
     f->eof = false;
     f->read = 1;
-    return fill(input, err);
+    return enter_at_key(input, err);
 }
 
 static int file_open(struct sl_input *input, const struct sl_encspec *spec, struct sl_err *err)
@@ -446,8 +471,8 @@ static int file_open(struct sl_input *input, const struct sl_encspec *spec, stru
         if (m == SL_VIDEO)
             frame = av_rescale_q(1, av_inv_q(input->track[m].rate), s->time_base);
         else if (s->codecpar->frame_size > 0 && s->codecpar->sample_rate > 0)
-            frame = av_rescale_q(s->codecpar->frame_size,
-                                 (AVRational){1, s->codecpar->sample_rate}, s->time_base);
+            frame = av_rescale_q(s->codecpar->frame_size, (AVRational){1, s->codecpar->sample_rate},
+                                 s->time_base);
         sl_seam_add(&f->seam, (enum sl_media)m, s->time_base, frame);
     }
     if (fill(input, err) < 0)

@@ -86,9 +86,9 @@ static int test_open(struct sl_input *input, const struct sl_encspec *spec, stru
     v->par->height = height;
     if (spec->test.tone <= 0)
         return 0;
-    sl_autofree char *tone =
-        sl_asprintf("sine=f=%d:r=%d:samples_per_frame=1024,volume=0.5,aformat=channel_layouts=stereo",
-                    spec->test.tone, TONE_RATE);
+    sl_autofree char *tone = sl_asprintf(
+        "sine=f=%d:r=%d:samples_per_frame=1024,volume=0.5,aformat=channel_layouts=stereo",
+        spec->test.tone, TONE_RATE);
     if (build(t, SL_AUDIO, tone, err) < 0)
         return -1;
     a->present = a->raw = true;

@@ -56,6 +56,11 @@ static void host_died(struct keeper *k, int status)
     k->host = 0;
     if (k->leaving)
         return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        /* It was told to stop, by its own pid: who adopted it knows no other. */
+        k->leaving = true;
+        return;
+    }
     if (now - k->started > CALM_MS)
         k->backoff = BACKOFF_MIN_MS;
     sl_log(SL_LOG_WARN, "encoder host died, its encoders go on", "status",

@@ -22,8 +22,8 @@ static int add(struct sl_pipeline *p, enum sl_media media, const char *codec,
     if (t->class->takes_packets && p->input->track[media].raw)
         return sl_err_set(err, SL_ERR_HUMAN, 0, "BadSpec",
                           "a test source has nothing to copy: encode it");
-    if (t->class->open(t, &p->input->track[media], spec,
-                       p->input->class->peek(p->input, media), err) < 0)
+    if (t->class->open(t, &p->input->track[media], spec, p->input->class->peek(p->input, media),
+                       err) < 0)
         return -1;
     sl_carry_track(t->par, &p->facts.track[t->index]);
     p->facts.count = p->count;
@@ -78,7 +78,8 @@ int sl_pipeline_open(struct sl_pipeline *p, struct sl_input *input, const struct
             return -1;
     }
     if (p->count == 0)
-        return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks", "nothing is left to publish: the "
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks",
+                          "nothing is left to publish: the "
                           "source has no picture and the sound is turned off");
     for (int i = 0; i < p->count; i++) {
         enum sl_media m = p->out[i].media;

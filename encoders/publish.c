@@ -62,7 +62,7 @@ static char *full_url(const struct sl_encspec *spec)
     return url;
 }
 
-static int refused(int rc, const char *url, struct sl_err *err)
+static int refused(int rc, const char *url, const struct sl_facts *facts, struct sl_err *err)
 {
     const char *said = sl_bridge_last();
 
@@ -72,6 +72,14 @@ static int refused(int rc, const char *url, struct sl_err *err)
         return sl_err_set(err, SL_ERR_TRANSIENT, 0, "PublishRefused",
                           "MediaMTX at %s refused the publisher: %s", url,
                           *said ? said : sl_av_text(rc));
+    if (rc == AVERROR_INVALIDDATA) { /* libavformat says this when RECORD is refused */
+        char tracks[160];
+
+        sl_facts_print(facts, tracks, sizeof(tracks));
+        return sl_err_set(err, SL_ERR_TRANSIENT, 0, "PublishRefused",
+                          "MediaMTX at %s refused to record %s: the path may expect other tracks",
+                          url, tracks);
+    }
     return sl_err_set(err, SL_ERR_TRANSIENT, 0, "EngineUnreachable",
                       "MediaMTX at %s cannot be reached: %s", url, sl_av_text(rc));
 }
@@ -138,7 +146,7 @@ int sl_publish_open(struct sl_publish *p, const struct sl_pipeline *pipeline,
     if (p->file)
         return sl_err_set(err, SL_ERR_HUMAN, 0, "OutputFailed", "%s: %s", spec->publish.url,
                           *sl_bridge_last() ? sl_bridge_last() : sl_av_text(rc));
-    return refused(rc, spec->publish.url, err);
+    return refused(rc, spec->publish.url, &pipeline->facts, err);
 }
 
 int sl_publish_write(struct sl_publish *p, const struct sl_out_track *t, const AVPacket *packet)
@@ -156,7 +164,8 @@ int sl_publish_write(struct sl_publish *p, const struct sl_out_track *t, const A
             p->packet->pts = p->packet->dts;
     }
     p->last_dts[t->index] = p->packet->dts;
-    rc = p->file ? av_interleaved_write_frame(p->out, p->packet) : av_write_frame(p->out, p->packet);
+    rc =
+        p->file ? av_interleaved_write_frame(p->out, p->packet) : av_write_frame(p->out, p->packet);
     av_packet_unref(p->packet);
     if (rc >= 0)
         p->wrote = true;

@@ -9,7 +9,7 @@
 struct sl_publish {
     AVFormatContext *out; /* NULL: not connected */
     bool file, wrote;
-    bool tuned;           /* TCP_NODELAY is set on this connection's socket */
+    bool tuned; /* TCP_NODELAY is set on this connection's socket */
     AVPacket *packet;
     int64_t last_dts[SL_TRACKS_MAX];
 };

@@ -17,12 +17,13 @@
 #define RETRY_FILE_MS  500
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 1000
+#define CALM_MS        5000
 #define CONNECT_MS     5000
 #define WRITE_MS       5000
 #define CLOSE_MS       1000
 #define SERVE_EVERY_MS 50
 #define LATE_US        1000000 /* later than this: the clock is set anew instead of a burst */
-#define EARLY_US       15000   /* due this soon: now; sound and picture share a wake and a TCP segment */
+#define EARLY_US       15000 /* due this soon: now; sound and picture share a wake and a TCP segment */
 
 struct worker {
     const struct sl_worker_options *options;
@@ -32,10 +33,10 @@ struct worker {
     struct sl_input *input;
     struct sl_pipeline pipeline;
     struct sl_publish publish;
-    bool closing, going, once;      /* going: the anchor is set; once: was live before */
-    int64_t served_at, deadline;    /* ms */
-    int64_t anchor;                 /* CLOCK_MONOTONIC µs at which due 0 is now */
-    int64_t next_try, backoff;      /* ms */
+    bool closing, going, once;          /* going: the anchor is set; once: was live before */
+    int64_t served_at, deadline;        /* ms */
+    int64_t anchor;                     /* CLOCK_MONOTONIC µs at which due 0 is now */
+    int64_t next_try, backoff, live_at; /* ms */
 };
 
 static int64_t now_us(void)
@@ -130,7 +131,7 @@ static int sink(void *arg, const struct sl_out_track *t, AVPacket *packet)
         d->media_ms = us / 1000;
     if (w->status.record.state != SL_ENC_LIVE) {
         w->once = true;
-        w->backoff = BACKOFF_MIN_MS;
+        w->live_at = sl_now_mono();
         sl_status_tell(&w->status, SL_ENC_LIVE, "", "%s", "");
     }
     return 0;
@@ -147,11 +148,18 @@ static void drop_connection(struct worker *w)
 
 static void lost(struct worker *w, int rc)
 {
+    int64_t now = sl_now_mono();
+
     sl_status_tell(&w->status, SL_ENC_CONNECTING, "EngineUnreachable",
                    "the connection to MediaMTX was lost (%s)", sl_av_text(rc));
     drop_connection(w);
     w->status.data.reconnects++;
-    w->next_try = sl_now_mono() + w->backoff;
+    /* a connection that was good heals at once; one that is taken away again and again (another
+     * publisher, a path that is made anew) is not fought for at full speed */
+    if (now - w->live_at > CALM_MS)
+        w->backoff = BACKOFF_MIN_MS;
+    w->next_try = now + w->backoff;
+    w->backoff = w->backoff * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : w->backoff * 2;
 }
 
 /* One try to publish from `due` on. */

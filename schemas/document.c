@@ -144,6 +144,23 @@ void sl_document_say(struct sl_document *doc, enum sl_severity severity, const c
     place(doc, diag, hint);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const struct sl_diag *x = a, *y = b;
+
+    if (x->place.line != y->place.line)
+        return x->place.line < y->place.line ? -1 : 1;
+    if (x->place.column != y->place.column)
+        return x->place.column < y->place.column ? -1 : 1;
+    return strcmp(x->message, y->message);
+}
+
+void sl_document_sort(struct sl_diags *diags)
+{
+    if (diags->count > 1)
+        qsort(diags->list, diags->count, sizeof(*diags->list), by_place);
+}
+
 /* ---- access ---- */
 
 const struct sl_node *sl_node_get(const struct sl_node *map, const char *key,

@@ -49,6 +49,8 @@ SL_PRINTF(7, 8)
 void sl_document_say(struct sl_document *doc, enum sl_severity severity, const char *code,
                      const struct sl_node *node, const char *path, const char *hint,
                      const char *format, ...);
+/* By line and column. */
+void sl_document_sort(struct sl_diags *diags);
 /* The source line (from 1) in the arena, tabs as arrows, cut when long; NULL when there is none. */
 const char *sl_document_line(struct sl_document *doc, int line, struct sl_arena *arena);
 /* Value of a key, aliases followed; NULL when absent. `ret_key` may be NULL. */

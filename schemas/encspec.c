@@ -150,8 +150,7 @@ static int value_from_json(const struct row *row, const json_t *v, void *at, str
         *(char **)at = sl_strdup(json_string_value(v));
         return 0;
     case INT:
-        if (!json_is_integer(v) || json_integer_value(v) < 0 ||
-            json_integer_value(v) > INT32_MAX)
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
             return wrong(row, "a number, not negative", err);
         *(int *)at = (int)json_integer_value(v);
         return 0;
@@ -224,8 +223,9 @@ static int object_from_json(const char *group, json_t *object, struct sl_encspec
             if (object_from_json(key, v, spec, err) < 0)
                 return -1;
         } else {
-            return sl_err_set(err, SL_ERR_HUMAN, 0, "BadSpec", "encoder spec: unknown key %s%s%.60s",
-                              group ? group : "", group ? "." : "", key);
+            return sl_err_set(err, SL_ERR_HUMAN, 0, "BadSpec",
+                              "encoder spec: unknown key %s%s%.60s", group ? group : "",
+                              group ? "." : "", key);
         }
     }
     return 0;

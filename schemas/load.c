@@ -7,23 +7,6 @@
 #include "schemas/field.h"
 #include "schemas/fill.h"
 
-static int by_place(const void *a, const void *b)
-{
-    const struct sl_diag *x = a, *y = b;
-
-    if (x->place.line != y->place.line)
-        return x->place.line < y->place.line ? -1 : 1;
-    if (x->place.column != y->place.column)
-        return x->place.column < y->place.column ? -1 : 1;
-    return strcmp(x->message, y->message);
-}
-
-static void sort(struct sl_diags *diags)
-{
-    if (diags->count > 1)
-        qsort(diags->list, diags->count, sizeof(*diags->list), by_place);
-}
-
 static void load_object(struct sl_document *doc, const struct sl_table *table,
                         const struct sl_node *root, struct sl_arena *arena,
                         struct sl_loaded_object *ret)
@@ -83,7 +66,7 @@ void sl_load_file(struct sl_arena *arena, const char *file, const char *bytes, s
         ret->objects = NULL;
         ret->count = 0;
     }
-    sort(&ret->diags);
+    sl_document_sort(&ret->diags);
 }
 
 static size_t hash_name(const char *name)
@@ -136,7 +119,7 @@ void sl_check_tree(struct sl_loaded_file *files, size_t count)
             }
         }
         if (found)
-            sort(&files[i].diags);
+            sl_document_sort(&files[i].diags);
     }
     free(slots);
 }

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RECORD_MAX 16384
+#define RECORD_MAX  16384
 #define STATS_MAGIC "sluicest"
 #define RING_MAGIC  "sluicelg"
 
@@ -40,7 +40,7 @@ char *sl_record_to_json(const struct sl_record *r)
     json_object_set_new(o, "state", json_string(sl_enc_state_name(r->state)));
     json_object_set_new(o, "stateSince", json_integer(r->state_since));
     json_object_set_new(o, "reason", json_string(r->reason));
-    /* a file name in another encoding must not cost the record: cut at the first bad byte */
+    /* a file name in another encoding must not cost the record */
     json_t *message = json_string(r->message);
     json_object_set_new(o, "message", message ? message : json_string("(text is not UTF-8)"));
     json_object_set_new(o, "facts", sl_facts_to_json(&r->facts));

@@ -185,6 +185,11 @@ static int read_bool(const char *text, bool plain, struct sl_scalar *ret, struct
         ret->i = text[0] == 't';
         return 0;
     }
+    if (!plain && (sl_streq(text, "true") || sl_streq(text, "false"))) {
+        sl_scalar_fail(err, "E104", "\"%s\" in quotes is a text, not true or false", text);
+        sl_scalar_hint(err, "write it without quotes: %s", text);
+        return -1;
+    }
     sl_scalar_fail(err, "E104", "'%s' is not true or false", sl_scalar_shown(text, shown));
     for (int i = 0; yes[i]; i++)
         if (strcasecmp(text, yes[i]) == 0)
@@ -195,10 +200,7 @@ static int read_bool(const char *text, bool plain, struct sl_scalar *ret, struct
     if (near) {
         sl_scalar_hint(err, "write %s", near);
     } else if ((near = sl_nearest_of(text, names))) {
-        if (sl_streq(near, text))
-            sl_scalar_hint(err, "write it without quotes: %s", near);
-        else
-            sl_scalar_hint(err, "did you mean '%s'?", near);
+        sl_scalar_hint(err, "did you mean '%s'?", near);
     } else {
         sl_scalar_hint(err, "write true or false");
     }

@@ -302,7 +302,15 @@ static void rule(struct layers *l, struct sl_document *doc, const char *path, co
             complain(l, l->origin[i], path, "E112", message, hint);
             return;
         }
-    if (doc->count && sl_node_find(doc->roots[0], path, &key))
+    if (doc->count && !sl_node_find(doc->roots[0], path, &key)) { /* written as a shorthand? */
+        const char *dot = strrchr(path, '.');
+        const char *map = sl_arena_strndup(l->arena, path, dot ? (size_t)(dot - path) : 0);
+
+        key = NULL;
+        if (sl_streq(full_key(map, l->arena), path))
+            sl_node_find(doc->roots[0], map, &key);
+    }
+    if (key)
         sl_document_say(doc, SL_DIAG_ERROR, "E112", key, path, hint, "%s", message);
     else
         complain(l, doc->file ? doc->file : "settings", path, "E112", message, hint);
@@ -340,6 +348,7 @@ static void check_file(struct sl_document *doc)
                         "host settings are one document");
     if (doc->count)
         sl_check_table(doc, &sl_table_settings, doc->roots[0], NULL, "", &sl_table_settings);
+    sl_document_sort(doc->diags);
 }
 
 int sl_settings_load(struct sl_arena *arena, const char *file, bool file_required,

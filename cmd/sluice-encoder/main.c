@@ -13,9 +13,11 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"host", "host --runtime DIR             fork an encoder for every start order", verb_host},
-    {"run", "run SPEC.json|- [--runtime DIR] [--output FILE] [--duration SECONDS]\n"
-            "                                 one encoder in the foreground; --output writes a\n"
-            "                                 file as fast as it can", verb_run},
+    {"run",
+     "run SPEC.json|- [--runtime DIR] [--output FILE] [--duration SECONDS]\n"
+     "                                 one encoder in the foreground; --output writes a\n"
+     "                                 file as fast as it can",
+     verb_run},
     {"probe", "probe FILE                     what a file holds and whether it can be copied",
      verb_probe},
     {"list", "list --runtime DIR             the encoders of a runtime directory", verb_list},

@@ -51,6 +51,7 @@ struct sl_daemon {
 
     struct sl_timer *pass_timer, *resync_timer, *drift_timer, *retry_timer;
     bool engine_seen;             /* MediaMTX answered once */
+    bool closing;                 /* being taken down: late answers are dropped */
     bool started;                 /* the first pass is done */
     struct sl_status *status;     /* the newest, owned by web */
     uint64_t seq;

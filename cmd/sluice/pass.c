@@ -229,7 +229,8 @@ void sl_daemon_pass(struct sl_daemon *daemon)
         sl_log(SL_LOG_ERROR, "state cannot be saved, going on without", "error", err.text, NULL);
     }
     const char *publish_url = observed.engine.rtsp_publish_url;
-    struct sl_publisher publisher = {publish_url, sl_engine_user(daemon->engine), daemon->secret};
+    struct sl_publisher publisher = {publish_url, sl_engine_user(daemon->engine),
+                                      sl_engine_password(daemon->engine)};
     sl_fleet_apply(daemon->fleet, plan.actions, plan.actions_count, &publisher);
     if (desired.valid && !plan.engine_wait) {
         sl_engine_want(daemon->engine, plan.paths, plan.paths_count, plan.removed,

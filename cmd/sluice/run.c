@@ -185,6 +185,7 @@ static int set_up(struct sl_daemon *daemon, struct sl_err *err)
 
 static void take_down(struct sl_daemon *daemon)
 {
+    daemon->closing = true;
     bool stop = daemon->settings && sl_streq(daemon->settings->on_exit, "stop");
     if (stop && daemon->fleet) {
         sl_fleet_stop_all(daemon->fleet);

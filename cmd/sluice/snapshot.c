@@ -124,7 +124,9 @@ static void read_done(void *user)
     struct read_job *job = user;
     struct sl_daemon *daemon = job->daemon;
     daemon->snapshot_running = false;
-    if (!job->intake) {
+    if (daemon->closing) {
+        sl_intake_free(job->intake);
+    } else if (!job->intake) {
         retry_later(daemon, &job->err);
     } else {
         struct sl_intake *before = daemon->intake;
@@ -151,7 +153,7 @@ static void read_done(void *user)
     }
     free(job->owners);
     free(job);
-    if (daemon->snapshot_again) {
+    if (daemon->snapshot_again && !daemon->closing) {
         daemon->snapshot_again = false;
         sl_daemon_snapshot(daemon);
     }

@@ -137,8 +137,15 @@ static int fetch(const struct options *o, json_t **ret)
     request.url = url;
     request.unix_socket = path;
     if (sl_http_get(&request, &status, &body, &err) < 0) {
-        fprintf(stderr, "sluice status: cannot ask the daemon at %s: %s\n",
-                o->server ? o->server : path, err.text);
+        if (o->server)
+            fprintf(stderr, "sluice status: cannot ask %s: %s\n", o->server, err.text);
+        else if (access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0)
+            fprintf(stderr, "sluice status: %s: you may not use it; join its group\n", path);
+        else
+            fprintf(stderr,
+                    "sluice status: no daemon answers at %s: is `sluice run` running, and is this "
+                    "its runtime directory?\n",
+                    path);
         return 1;
     }
     *ret = body ? json_loads(body, 0, NULL) : NULL;

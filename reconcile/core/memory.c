@@ -135,9 +135,25 @@ static void accept_object(struct sl_memory *memory, const struct sl_memory_file 
     put(memory, entry);
 }
 
+static bool in_a_name(const struct sl_memory_file *file, size_t at)
+{
+    static const char inside[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/";
+    return at < file->len && file->bytes[at] && strchr(inside, file->bytes[at]) != NULL;
+}
+
+/* As a whole word: "c" does not stand in "kind: Nothing". */
 static bool holds_name(const struct sl_memory_file *file, const char *name)
 {
-    return memmem(file->bytes, file->len, name, strlen(name)) != NULL;
+    size_t len = strlen(name), at = 0;
+    const char *found;
+    while ((found = memmem(file->bytes + at, file->len - at, name, len))) {
+        size_t begin = (size_t)(found - file->bytes);
+        if ((begin == 0 || !in_a_name(file, begin - 1)) && !in_a_name(file, begin + len)) {
+            return true;
+        }
+        at = begin + 1;
+    }
+    return false;
 }
 
 void sl_memory_accept(struct sl_memory *memory, const struct sl_memory_file *files, size_t count)

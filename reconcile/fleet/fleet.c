@@ -253,6 +253,8 @@ void sl_fleet_stop_all(struct sl_fleet *fleet)
 
         if (!enc->seen.alive || enc->seen.newer_layout)
             continue;
+        enc->seen.stop_asked = true;
+        enc->seen.stop_since = start;
         dir = openat(fleet->enc_fd, enc->seen.record.uid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         fd = dir < 0 ? -1 : fleet_connect(dir, "ctl", NULL);
         if (fd < 0 || send(fd, "{\"op\":\"stop\",\"v\":1}", 19, MSG_NOSIGNAL) < 0)

@@ -345,6 +345,33 @@ static void host_spawn(struct sl_fleet *fleet, int64_t now)
            "nobody listens on host.sock", NULL);
 }
 
+/* Who listens is a child of the keeper, which would start it again: the keeper is the host to be
+ * stopped. It is known as a parent that runs the same program; else the peer itself. */
+static int keeper_of(int peer)
+{
+    char path[40], text[256], mine[512], theirs[512];
+    int parent = 0;
+    ssize_t a, b;
+    FILE *f;
+    char *p;
+
+    if (peer <= 0)
+        return -1; /* another pid namespace: not ours to stop */
+    snprintf(path, sizeof(path), "/proc/%d/stat", peer);
+    f = fopen(path, "re");
+    if (!f)
+        return peer;
+    p = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL;
+    fclose(f);
+    if (!p || sscanf(p + 1, " %*c %d", &parent) != 1 || parent <= 1)
+        return peer;
+    snprintf(path, sizeof(path), "/proc/%d/exe", peer);
+    a = readlink(path, mine, sizeof(mine));
+    snprintf(path, sizeof(path), "/proc/%d/exe", parent);
+    b = readlink(path, theirs, sizeof(theirs));
+    return a > 0 && a == b && memcmp(mine, theirs, (size_t)a) == 0 ? parent : peer;
+}
+
 static bool connected(struct sl_fleet *fleet, int64_t now)
 {
     static const char hello[] = "{\"op\":\"hello\",\"v\":1}";
@@ -358,7 +385,7 @@ static bool connected(struct sl_fleet *fleet, int64_t now)
         return false;
     }
     if (!host->child && getsockopt(host->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-        host->pid = peer.pid;
+        host->pid = keeper_of(peer.pid);
     host->hello_sent = true;
     host->hello_deadline = now + FLEET_HOST_TIMEOUT;
     fleet_wake_at(fleet, host->hello_deadline);

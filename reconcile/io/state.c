@@ -31,9 +31,9 @@ static const char *const migrations[] = {
     "CREATE TABLE past (name TEXT PRIMARY KEY, owned INTEGER NOT NULL, generation INTEGER NOT NULL,"
     " facts TEXT NOT NULL, facts_hash TEXT NOT NULL, failures INTEGER NOT NULL,"
     " next_attempt INTEGER NOT NULL, last_delay INTEGER NOT NULL, failed_hash TEXT NOT NULL,"
-    " healthy_since INTEGER NOT NULL, restarts INTEGER NOT NULL, last_reason TEXT NOT NULL,"
+    " deleting INTEGER NOT NULL, restarts INTEGER NOT NULL, last_reason TEXT NOT NULL,"
     " last_message TEXT NOT NULL, last_uid TEXT NOT NULL, first_live INTEGER NOT NULL,"
-    " boot TEXT NOT NULL) WITHOUT ROWID;"
+    " finished_hash TEXT NOT NULL, boot TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE deleted (position INTEGER PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL);"
     "CREATE TABLE released (position INTEGER PRIMARY KEY, id TEXT NOT NULL);"
     "CREATE TABLE value (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
@@ -315,7 +315,7 @@ static void read_past(sqlite3_stmt *stmt, struct sl_past *past)
 {
     const unsigned char *facts = sqlite3_column_text(stmt, 3);
     json_t *json = json_loads(facts ? (const char *)facts : "[]", 0, NULL);
-    bool this_boot = sl_streq((const char *)sqlite3_column_text(stmt, 15), sl_boot_id());
+    bool this_boot = sl_streq((const char *)sqlite3_column_text(stmt, 16), sl_boot_id());
 
     memset(past, 0, sizeof(*past));
     copy_text(past->name, sizeof(past->name), stmt, 0);
@@ -329,12 +329,13 @@ static void read_past(sqlite3_stmt *stmt, struct sl_past *past)
     past->next_attempt = this_boot ? sqlite3_column_int64(stmt, 6) : 0;
     past->last_delay = sqlite3_column_int64(stmt, 7);
     copy_text(past->failed_hash, sizeof(past->failed_hash), stmt, 8);
-    past->healthy_since = this_boot ? sqlite3_column_int64(stmt, 9) : 0;
+    past->deleting = sqlite3_column_int(stmt, 9) != 0;
     past->restarts = (uint64_t)sqlite3_column_int64(stmt, 10);
     copy_text(past->last_reason, sizeof(past->last_reason), stmt, 11);
     copy_text(past->last_message, sizeof(past->last_message), stmt, 12);
     copy_text(past->last_uid, sizeof(past->last_uid), stmt, 13);
     past->first_live = sqlite3_column_int64(stmt, 14);
+    copy_text(past->finished_hash, sizeof(past->finished_hash), stmt, 15);
 }
 
 static int read_list(struct sl_state *state, struct sl_history *history)
@@ -426,11 +427,11 @@ int sl_state_put_past(struct sl_state *state, const struct sl_past *past, struct
     json_decref(json);
     return run(
         state, err,
-        "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "siissiiisiisssis", past->name, (int64_t)past->owned, (int64_t)past->generation, facts,
+        "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "siissiiisiisssiss", past->name, (int64_t)past->owned, (int64_t)past->generation, facts,
         past->facts_hash, (int64_t)past->failures, past->next_attempt, past->last_delay,
-        past->failed_hash, past->healthy_since, (int64_t)past->restarts, past->last_reason,
-        past->last_message, past->last_uid, past->first_live, sl_boot_id());
+        past->failed_hash, (int64_t)past->deleting, (int64_t)past->restarts, past->last_reason,
+        past->last_message, past->last_uid, past->first_live, past->finished_hash, sl_boot_id());
 }
 
 int sl_state_drop_past(struct sl_state *state, const char *name, struct sl_err *err)

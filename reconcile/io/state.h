@@ -2,7 +2,7 @@
  * What must survive: accepted manifests (last known good), history and inventory, small values;
  * SQLite in WAL mode, synchronous=FULL, one transaction a pass. One daemon a state directory: a
  * lock file, whose holder's pid is named in the error. May be used from a worker thread, by one
- * thread at a time. Monotonic times of another boot are read as 0. Layer: io.
+ * thread at a time. Attempts planned in another boot are read as due now. Layer: io.
  */
 #pragma once
 #include "reconcile/base/arena.h"

@@ -8,10 +8,9 @@
 #include "reconcile/base/log.h"
 #include "reconcile/base/time.h"
 #include "reconcile/io/state.h"
+#include "reconcile/mediamtx/merge.h"
 #include "reconcile/mediamtx/ports.h"
 #include "reconcile/mediamtx/supervise.h"
-#include "reconcile/mediamtx/wanted.h"
-#include "reconcile/mediamtx/writer.h"
 #include <unistd.h>
 
 #define DEFAULT_URL    "http://127.0.0.1:9997"
@@ -136,21 +135,14 @@ static void on_live(void *user, long status, void *parsed, const char *error)
 {
     struct sl_engine *e = user;
     struct sl_mtx_live *live = parsed, *old = e->live;
-    int64_t now = sl_now_mono(), ms = now - e->live_at;
+    int64_t now = sl_now_mono();
 
     if (!live) {
         ask_failed(e, status, error);
         return;
     }
-    for (size_t i = 0, k = 0; old && i < live->count; i++) {
-        struct sl_mtx_live_path *path = &live->list[i];
-
-        while (k < old->count && strcmp(old->list[k].name, path->name) < 0)
-            k++;
-        if (k < old->count && strcmp(old->list[k].name, path->name) == 0 && ms > 0 &&
-            path->in_bytes >= old->list[k].in_bytes)
-            path->bitrate_in = (path->in_bytes - old->list[k].in_bytes) * 8000 / (uint64_t)ms;
-    }
+    if (old)
+        sl_mtx_bitrates(live, old, now - e->live_at);
     free(old);
     e->live = live;
     e->live_at = now;
@@ -505,56 +497,16 @@ void sl_engine_free(struct sl_engine *e)
     free(e);
 }
 
-static void take_conf(struct sl_engine *e, struct sl_seen_path *path, const struct sl_path_conf *is)
-{
-    const struct sl_path_conf *wanted = sl_writer_wanted(e->writer, is->name);
-
-    path->configured = true;
-    /* MediaMTX does not keep all (an Opus track's rate): equal to it means as wanted. */
-    path->conf = wanted && sl_mtx_path_same(wanted, is) ? *wanted : *is;
-}
-
-static void take_live(struct sl_seen_path *path, const struct sl_mtx_live_path *live)
-{
-    path->listed = true;
-    path->online = live->online;
-    path->available = live->available;
-    path->readers = live->readers;
-    path->in_bytes = live->in_bytes;
-    path->out_bytes = live->out_bytes;
-    path->bitrate_in = live->bitrate_in;
-}
-
-/* Merges both lists, each sorted by name. */
-static void make_paths(struct sl_engine *e)
-{
-    const struct sl_mtx_confs *confs = sl_writer_confs(e->writer);
-    size_t n = confs ? confs->count : 0, m = e->live ? e->live->count : 0;
-
-    e->stale = false;
-    free(e->paths);
-    e->paths = sl_alloc((n + m + 1) * sizeof(*e->paths));
-    e->count = 0;
-    for (size_t i = 0, k = 0; i < n || k < m;) {
-        struct sl_seen_path *path = &e->paths[e->count++];
-        int order = i == n ? 1 : k == m ? -1 : strcmp(confs->list[i].name, e->live->list[k].name);
-
-        snprintf(path->name, sizeof(path->name), "%s",
-                 order <= 0 ? confs->list[i].name : e->live->list[k].name);
-        if (order <= 0)
-            take_conf(e, path, &confs->list[i++]);
-        if (order >= 0)
-            take_live(path, &e->live->list[k++]);
-    }
-}
-
 void sl_engine_observed(struct sl_engine *e, struct sl_seen_engine *ret,
                         const struct sl_seen_path **ret_paths, size_t *ret_count)
 {
     const char *error = sl_writer_error(e->writer);
 
-    if (e->stale || !e->paths)
-        make_paths(e);
+    if (e->stale || !e->paths) {
+        e->stale = false;
+        free(e->paths);
+        e->count = sl_mtx_merge(e->writer, e->live, &e->paths);
+    }
     e->seen.configs_known = e->seen.reachable && sl_writer_confs(e->writer) != NULL;
     e->seen.writing = sl_writer_busy(e->writer);
     if (!sl_writer_rejected(e->writer, &e->seen.rejected_path, &e->seen.rejected_text))

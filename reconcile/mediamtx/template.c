@@ -216,7 +216,6 @@ static int parse(struct sl_mtx_template *t, yaml_parser_t *parser, struct sl_err
 {
     yaml_document_t doc, more;
     yaml_node_t *root;
-    bool single;
     int r = 0;
 
     if (!yaml_parser_load(parser, &doc))
@@ -233,9 +232,11 @@ static int parse(struct sl_mtx_template *t, yaml_parser_t *parser, struct sl_err
     if (!yaml_parser_load(parser, &more))
         return refuse(err, t, parser->problem_mark.line,
                       parser->problem ? parser->problem : "not YAML");
-    single = yaml_document_get_root_node(&more) == NULL;
+    root = yaml_document_get_root_node(&more);
+    if (root)
+        r = refuse(err, t, root->start_mark.line, "a second document");
     yaml_document_delete(&more);
-    return single ? 0 : refuse(err, t, parser->mark.line, "a second document");
+    return r;
 }
 
 int sl_mtx_template_read(struct sl_mtx_template *ret, const char *name, const char *text,

@@ -11,7 +11,8 @@
 #include <fcntl.h>
 
 #define QUEUE         42
-#define POLL_MS       10
+#define POLL_MS       10   /* or as long as the last one took: each clones its configuration */
+#define LOAD_US       100  /* a path, at least, to load a file */
 #define UNSEEN_MS     1200 /* not loaded by then: the event was dropped, rename again */
 #define ROUNDS        5
 #define DEAF_MS       1010 /* MediaMTX drops file events this long after a reload */
@@ -55,7 +56,7 @@ struct sl_writer {
     uint64_t filed;    /* wanted.version that the file holds */
     uint64_t writing;  /* wanted.version of the file under way */
     int64_t loaded_at; /* MediaMTX loaded a file then (CLOCK_MONOTONIC), 0: long ago */
-    int64_t renamed_at, persist_since, broken_until;
+    int64_t renamed_at, asked_at, persist_since, broken_until;
     int rounds, reads;
     struct sl_ops ops;
     size_t op;
@@ -193,7 +194,7 @@ static void renamed(void *user, const struct sl_err *err)
     }
     w->renamed_at = sl_now_mono();
     enter(w, STEP_POLL);
-    sl_timer_at(w->timer, w->renamed_at + POLL_MS);
+    sl_timer_at(w->timer, w->renamed_at + POLL_MS + (int64_t)w->wanted.count * LOAD_US / 1000);
 }
 
 static void rename_file(struct sl_writer *w)
@@ -242,7 +243,9 @@ static void polled(void *user, long status, void *parsed, const char *error)
         enter(w, STEP_CONFS);
         read_confs(w);
     } else if (now - w->renamed_at < UNSEEN_MS) {
-        sl_timer_at(w->timer, now + POLL_MS);
+        int64_t took = now - w->asked_at;
+
+        sl_timer_at(w->timer, now + (took > POLL_MS ? took : POLL_MS));
     } else if (w->rounds < ROUNDS) {
         sl_log(SL_LOG_DEBUG, "mediamtx file renamed again", "reason", "not loaded after 1.2 s",
                NULL);
@@ -374,6 +377,7 @@ static void timer(void *user)
         rename_file(w);
         break;
     case STEP_POLL:
+        w->asked_at = sl_now_mono();
         sl_mtx_call(w->options.client, "GET", SL_MTX_GET_GLOBAL, NULL, sl_mtx_parse_global, polled,
                     w);
         break;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The effective specs as JSON, by the table of fields: a new field needs no line here. Times in
- * ms, rates in bit/s. Layer: web. Specs hold references to secrets, never secrets.
+ * The effective specs as JSON, by the table of fields: a new field needs no line here; each value is
+ * written as a manifest would write it. Layer: web. Specs hold references to secrets, never secrets.
  */
 #include "reconcile/web/web_impl.h"
 #include "schemas/field.h"
+#include "schemas/scalar.h"
 
 static json_t *string(const char *s)
 {
@@ -19,6 +20,7 @@ static json_t *value_json(const struct sl_field *f, const void *object)
     const char *at = (const char *)object + f->offset;
     unsigned count =
         f->count_offset ? *(const unsigned *)((const char *)object + f->count_offset) : 0;
+    struct sl_buf text = {0};
     json_t *v;
 
     switch (f->type) {
@@ -32,10 +34,14 @@ static json_t *value_json(const struct sl_field *f, const void *object)
     case SL_T_REAL:
         return json_real(*(const double *)at);
     case SL_T_INT:
+        return json_integer(*(const int64_t *)at);
     case SL_T_DURATION:
     case SL_T_RATE:
     case SL_T_BYTES:
-        return json_integer(*(const int64_t *)at);
+        sl_scalar_print(f, at, &text);
+        v = string(text.data);
+        sl_buf_free(&text);
+        return v;
     case SL_T_ENUM:
         for (int i = 0; f->values && f->values[i]; i++) {
             if (i == *(const int *)at)

@@ -260,7 +260,7 @@ class World:
         self.run = self.root / "run"
         self.log_path = self.root / "daemon.log"
         for name in media:
-            self.add_media(name)
+            self.add_media(name, age=60)
         self.on_exit = on_exit
         self.ports = Ports()
         self.port = {name: self.ports.take() for name in (*PROTOCOLS, "api", "ice")}
@@ -378,13 +378,14 @@ class World:
         for name in names:
             self.write(f"{name.replace('/', '_')}.yaml", stream(name, **kwargs))
 
-    def add_media(self, name, as_name=None):
-        """Complete at once: copied beside, then renamed in."""
+    def add_media(self, name, as_name=None, age=0):
+        """Complete at once: copied beside, then renamed in. `age`: seconds since it was made."""
         path = self.media / (as_name or name)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f".{path.name}.tmp"
         shutil.copyfile(clip(name), part)
         part.chmod(0o644)
+        os.utime(part, (time.time() - age,) * 2)
         part.rename(path)
         return path
 
@@ -451,7 +452,7 @@ class World:
         """The daemon has read the directory as it is now: a marker file shows up."""
         self.marker = getattr(self, "marker", 0) + 1
         name = f"zz-marker-{self.marker}.yaml"
-        self.write(name, "apiVersion: sluice/v1\nkind: Nothing\n")
+        self.write(name, "!\n")
         wait(lambda: self.file(name), "the directory is read", 10)
         self.remove(name)
         wait(lambda: self.file(name) is None, "the directory is read again", 10)

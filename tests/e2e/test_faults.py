@@ -56,12 +56,16 @@ def test_empty_file(world):
 def test_half_written_file(world):
     before = settled_pair(world)
     text = stream("a", encode={"transcode": {"video": {"size": "160x90"}}})
+    half = len(text) // 2
     with open(world.streams / "a.yaml", "w") as file:
-        file.write(text[:len(text) // 2])
+        file.write(text[:half])
         file.flush()
-        wait(lambda: world.file("a.yaml")["state"] == "Invalid", "half of it is refused")
+        world.wait_seen()  # whether or not it was read so far: nothing is touched
         assert (world.encoder("a"), world.encoder("b")) == before
-        file.write(text[len(text) // 2:])
+    wait(lambda: world.file("a.yaml")["state"] == "Invalid", "half of it is refused")
+    assert (world.encoder("a"), world.encoder("b")) == before
+    with open(world.streams / "a.yaml", "a") as file:
+        file.write(text[half:])
     wait(lambda: world.stream("a")["generation"] == 2, "the whole of it is taken")
     world.wait_settled("a", "b")
     assert world.encoder("b") == before[1]

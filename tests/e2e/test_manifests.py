@@ -232,3 +232,17 @@ def test_restart_token(world):
     world.add("a", restartToken="again")
     wait(lambda: world.encoder("a") not in (None, old), "a new encoder")
     world.wait_settled("a")
+
+
+def test_a_broken_file_releases_no_held_deletion(world):
+    """A file that cannot be read may hold any of the missing streams: the guard counts them."""
+    names = ["a", "b", "c", "d"]
+    world.add(*names)
+    world.wait_settled(*names)
+    before = {name: world.encoder(name) for name in names}
+    for name in "bcd":
+        world.remove(f"{name}.yaml")
+    wait(lambda: world.status()["summary"]["heldDeletes"] == 3, "three deletions held")
+    world.write("new.yaml", "apiVersion: sluice/v1\nkind: Nothing\nmetadata: {name: c}\n")
+    wait(lambda: world.file("new.yaml"), "the broken file is seen")
+    holds(lambda: {name: world.encoder(name) for name in names} == before, "all go on", 0.5)

@@ -354,7 +354,7 @@ static bool run_history(uint64_t seed, bool story, uint64_t *cells)
 
         if (world_roll(&w, 60) == 0)
             gap = 30000 + world_roll(&w, 100000);
-        fault = (enum fault)world_roll(&w, F_COUNT);
+        fault = world_roll(&w, 6) ? (enum fault)world_roll(&w, F_COUNT) : F_EDIT;
         world_fault(&w, fault, j.plan_id);
         if (fault == F_STATE_LOST) { /* with it the memory of the guard's window */
             j.ndecided = j.nspent = 0;

@@ -4,13 +4,6 @@
 #include "tests/sim/world.h"
 #include <stdarg.h>
 
-const char *const fault_names[F_COUNT] = {
-    "crash",      "stuck",       "engine-restart", "engine-down", "host-down",      "media-gone",
-    "media-back", "not-media",   "start-lost",     "silent",      "daemon-restart", "root-gone",
-    "drift",      "foreign",     "state-lost",     "mass-crash",  "slow-opening",   "edit",
-    "suspend",    "create",      "delete",         "mass-delete", "approve",        "protect",
-    "host-back",  "engine-back", "root-back",      "nothing"};
-
 uint32_t world_roll(struct world *w, uint32_t sides)
 {
     w->rng ^= w->rng >> 12;
@@ -99,8 +92,8 @@ static void tracks(int kind, struct sl_facts *facts)
     }
 }
 
-static size_t add_encoder(struct world *w, int stream, const char *hash, uint64_t generation,
-                          const struct wstream *as)
+size_t world_add_encoder(struct world *w, int stream, const char *hash, uint64_t generation,
+                         const struct wstream *as)
 {
     size_t n = w->nenc++;
     struct sl_seen_encoder *e = &w->seen[n];
@@ -127,14 +120,14 @@ static size_t add_encoder(struct world *w, int stream, const char *hash, uint64_
     return n;
 }
 
-static void enter(struct world *w, size_t n, enum sl_enc_state state, const char *reason)
+void world_enter(struct world *w, size_t n, enum sl_enc_state state, const char *reason)
 {
     w->seen[n].record.state = state;
     w->seen[n].record.state_since = w->boot_wall + w->now;
     snprintf(w->seen[n].record.reason, sizeof(w->seen[n].record.reason), "%s", reason);
 }
 
-static void die(struct world *w, size_t n, int exit_signal)
+void world_die(struct world *w, size_t n, int exit_signal)
 {
     w->seen[n].alive = false;
     w->enc[n].next = w->enc[n].dies = w->enc[n].ends = 0;
@@ -154,7 +147,7 @@ static struct sl_seen_path *path_of(struct world *w, const char *name)
 
 static void leave(struct world *w, size_t n, const char *reason)
 {
-    enter(w, n, SL_ENC_ENDED, reason);
+    world_enter(w, n, SL_ENC_ENDED, reason);
     w->enc[n].next = 0;
     w->enc[n].dies = w->now + 5 + world_roll(w, 60);
     w->enc[n].exit_signal = 0;
@@ -177,27 +170,27 @@ static void encoder_step(struct world *w, size_t n)
             break;
         }
         tracks(x->media >= 0 ? w->media[x->media].kind : 0, &e->record.facts);
-        enter(w, n, SL_ENC_HELD, "");
+        world_enter(w, n, SL_ENC_HELD, "");
         break;
     case SL_ENC_HELD:
         if (x->go) {
-            enter(w, n, SL_ENC_CONNECTING, "");
+            world_enter(w, n, SL_ENC_CONNECTING, "");
             x->next = w->now + 20;
         }
         break;
     case SL_ENC_CONNECTING:
         if (accepted)
-            enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
+            world_enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
         else
-            enter(w, n, SL_ENC_CONNECTING, "PublishRefused");
+            world_enter(w, n, SL_ENC_CONNECTING, "PublishRefused");
         x->next = w->now + 500;
         break;
     case SL_ENC_LIVE:
     case SL_ENC_SILENT:
         if (!accepted)
-            enter(w, n, SL_ENC_CONNECTING, "ConnectionLost");
+            world_enter(w, n, SL_ENC_CONNECTING, "ConnectionLost");
         else
-            enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
+            world_enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
         x->next = accepted ? 0 : w->now + 500;
         break;
     case SL_ENC_ENDED:
@@ -207,7 +200,7 @@ static void encoder_step(struct world *w, size_t n)
 }
 
 /* All going encoders look at MediaMTX again. */
-static void shake(struct world *w)
+void world_shake(struct world *w)
 {
     for (size_t i = 0; i < w->nenc; i++)
         if (world_going(&w->seen[i]) && !w->enc[i].stuck && !w->seen[i].newer_layout)
@@ -228,7 +221,7 @@ static void land_write(struct world *w)
         w->paths[i].readers = (int)i % 3;
     }
     w->npaths = w->npending;
-    shake(w);
+    world_shake(w);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -257,7 +250,7 @@ void world_step(struct world *w)
         struct wencoder *x = &w->enc[i];
 
         if (x->dies && x->dies <= w->now)
-            die(w, i, x->exit_signal);
+            world_die(w, i, x->exit_signal);
         if (w->seen[i].alive && !x->stuck && x->ends && x->ends <= w->now) {
             x->ends = 0;
             if (w->seen[i].record.state != SL_ENC_ENDED)
@@ -384,8 +377,9 @@ static void apply_one(struct world *w, const struct sl_action *a)
     case SL_ACT_START:
         if (w->start_lost || !w->host_up || w->nenc == SEEN_MAX)
             break;
-        add_encoder(w, world_index(w, a->stream), a->desired->enc_hash,
-                    a->desired->accepted->generation, &w->memory[world_index(w, a->stream)].as);
+        world_add_encoder(w, world_index(w, a->stream), a->desired->enc_hash,
+                          a->desired->accepted->generation,
+                          &w->memory[world_index(w, a->stream)].as);
         break;
     case SL_ACT_GO:
         w->seen[n].gone_asked = true;
@@ -456,203 +450,4 @@ void world_apply(struct world *w, const struct sl_plan *plan)
         if (w->memory[s].absent)
             w->memory[s].known = false;
     }
-}
-
-/* ---- faults ---- */
-
-static int some_encoder(struct world *w)
-{
-    int n = w->nenc ? (int)world_roll(w, (uint32_t)w->nenc) : -1;
-
-    return n >= 0 && w->seen[n].alive ? n : -1;
-}
-
-static void restart_daemon(struct world *w, bool lose_state)
-{
-    if (lose_state) {
-        sl_history_free(&w->history);
-        memset(w->memory, 0, sizeof(w->memory));
-    }
-    for (size_t i = 0; i < w->history.count; i++) {
-        struct sl_past *p = &w->history.list[i];
-
-        memset((char *)p + offsetof(struct sl_past, dirty), 0,
-               sizeof(*p) - offsetof(struct sl_past, dirty));
-        p->healthy_since = 0;
-    }
-    w->history.wave_since = 0;
-    w->fleet_known = false;
-    w->snapshot_valid = false;
-    for (size_t i = 0; i < w->nenc; i++) {
-        w->seen[i].stop_asked = w->seen[i].gone_asked = false;
-        w->seen[i].loops_moved = w->now;
-    }
-}
-
-static void restart_engine(struct world *w)
-{
-    if (world_roll(w, 2)) {
-        w->npaths = 0;
-        w->write_at = 0;
-        w->engine.writing = false;
-    }
-    for (size_t i = 0; i < w->nenc; i++)
-        if (world_going(&w->seen[i]) && !w->enc[i].stuck && !w->seen[i].newer_layout) {
-            enter(w, i, SL_ENC_CONNECTING, "ConnectionLost");
-            w->enc[i].next = w->now + 300;
-        }
-}
-
-static void fault_encoders(struct world *w, enum fault fault, int e)
-{
-    if (e < 0 || w->seen[e].newer_layout)
-        return;
-    if (fault == F_CRASH)
-        die(w, (size_t)e, 11);
-    else if (fault == F_SILENT) {
-        w->enc[e].silent = !w->enc[e].silent;
-        w->enc[e].next = w->now + 5;
-    } else if (w->seen[e].record.state != SL_ENC_ENDED && !w->enc[e].dies)
-        w->enc[e].stuck = true;
-}
-
-static void edit(struct world *w, struct wstream *d)
-{
-    int token = d->token, media = d->media;
-
-    if (d->old_token && world_roll(w, 2)) { /* a revert */
-        d->token = d->old_token;
-        d->media = d->old_media;
-    } else {
-        d->token++;
-        if (world_roll(w, 2))
-            d->media = (int)world_roll(w, MEDIA_MAX + 1) - 1;
-    }
-    d->old_token = token;
-    d->old_media = media;
-}
-
-void world_fault(struct world *w, enum fault fault, const char *plan_id)
-{
-    struct wstream *d = &w->dir[world_roll(w, (uint32_t)w->nstreams)];
-    struct media *m = &w->media[world_roll(w, MEDIA_MAX)];
-    int e = some_encoder(w);
-
-    world_say(w, "fault %s %s", fault_names[fault],
-              fault >= F_EDIT && fault <= F_PROTECT ? w->names[d - w->dir] : "");
-    switch (fault) {
-    case F_CRASH:
-    case F_STUCK:
-    case F_SILENT:
-        fault_encoders(w, fault, e);
-        break;
-    case F_MASS_CRASH:
-        for (size_t i = 0; i < w->nenc; i++)
-            if (w->seen[i].alive && !w->seen[i].newer_layout && world_roll(w, 4))
-                die(w, i, 6);
-        break;
-    case F_ENGINE_RESTART:
-        restart_engine(w);
-        break;
-    case F_ENGINE_DOWN:
-        w->engine.reachable = w->engine.configs_known = false;
-        shake(w);
-        break;
-    case F_ENGINE_BACK:
-        w->engine.reachable = true;
-        w->engine.configs_known = world_roll(w, 3) != 0 || w->engine.configs_known;
-        break;
-    case F_HOST_DOWN:
-    case F_HOST_BACK:
-        w->host_up = fault == F_HOST_BACK;
-        break;
-    case F_MEDIA_GONE:
-        m->exists = false;
-        break;
-    case F_MEDIA_BACK:
-        m->exists = true;
-        m->complete = world_roll(w, 3) != 0;
-        m->version += (int)world_roll(w, 2);
-        m->broken = false;
-        m->kind = (m->kind + (int)world_roll(w, 3)) % 4;
-        m->version++;
-        break;
-    case F_NOT_MEDIA:
-        m->version++;
-        m->broken = true;
-        break;
-    case F_START_LOST:
-        w->start_lost = !w->start_lost;
-        break;
-    case F_OPENING:
-        w->slow_open = !w->slow_open;
-        break;
-    case F_DAEMON_RESTART:
-    case F_STATE_LOST:
-        restart_daemon(w, fault == F_STATE_LOST);
-        break;
-    case F_ROOT_GONE:
-    case F_ROOT_BACK:
-        w->root = fault == F_ROOT_BACK;
-        break;
-    case F_DRIFT:
-        if (w->npaths)
-            w->paths[world_roll(w, (uint32_t)w->npaths)].conf.max_readers = 7;
-        break;
-    case F_FOREIGN:
-        if (w->nenc + 1 < SEEN_MAX && world_roll(w, 3) == 0) {
-            size_t n = add_encoder(w, (int)(d - w->dir), "other", 1, d);
-
-            w->seen[n].newer_layout = true;
-            enter(w, n, SL_ENC_LIVE, "");
-            w->enc[n].next = w->enc[n].ends = 0;
-            w->enc[n].dies = w->now + 100 + world_roll(w, 9000);
-        }
-        break;
-    case F_EDIT:
-        edit(w, d);
-        break;
-    case F_SUSPEND:
-        d->suspend = !d->suspend;
-        break;
-    case F_CREATE:
-        d->there = true;
-        break;
-    case F_DELETE:
-        d->there = false;
-        break;
-    case F_MASS_DELETE:
-        for (int i = 0; i < w->nstreams; i++)
-            w->dir[i].there &= world_roll(w, 3) == 0;
-        break;
-    case F_APPROVE:
-        snprintf(w->approve, sizeof(w->approve), "%s", plan_id);
-        break;
-    case F_PROTECT:
-        d->protect = !d->protect;
-        break;
-    case F_NOTHING:
-    case F_COUNT:
-        break;
-    }
-}
-
-void world_heal(struct world *w)
-{
-    world_say(w, "all faults end");
-    w->root = w->host_up = true;
-    w->start_lost = w->slow_open = false;
-    w->engine.reachable = w->engine.configs_known = true;
-    shake(w);
-    for (int i = 0; i < MEDIA_MAX; i++) {
-        if (w->media[i].broken)
-            w->media[i].version++;
-        w->media[i].exists = w->media[i].complete = true;
-        w->media[i].broken = false;
-    }
-    for (size_t i = 0; i < w->nenc; i++)
-        if (w->enc[i].silent) {
-            w->enc[i].silent = false;
-            w->enc[i].next = w->now + 5;
-        }
 }

@@ -74,7 +74,7 @@ struct wencoder {       /* beside the same index in seen[] */
 struct world {
     uint64_t rng;
     int64_t now, boot_wall;
-    int nstreams;
+    int nstreams, last; /* last: edited last */
     char names[STREAMS_MAX][16];
     struct wstream dir[STREAMS_MAX];
     bool root;
@@ -116,3 +116,8 @@ void world_observe(struct world *w);       /* fills desired and observed */
 void world_apply(struct world *w, const struct sl_plan *plan);
 int world_index(const struct world *w, const char *name);
 bool world_going(const struct sl_seen_encoder *e);
+size_t world_add_encoder(struct world *w, int stream, const char *hash, uint64_t generation,
+                         const struct wstream *as);
+void world_enter(struct world *w, size_t n, enum sl_enc_state state, const char *reason);
+void world_die(struct world *w, size_t n, int exit_signal);
+void world_shake(struct world *w); /* all going encoders look at MediaMTX again */

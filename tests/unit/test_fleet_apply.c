@@ -4,8 +4,8 @@
  */
 #include "fleet_tree.h"
 
-static struct sl_src_test test_source = {.pattern = SL_PATTERN_BARS, .size = (char *)"640x360",
-                                         .rate = 25, .tone = 440};
+static struct sl_src_test test_source = {
+    .pattern = SL_PATTERN_BARS, .size = (char *)"640x360", .rate = 25, .tone = 440};
 static struct sl_stream_spec spec = {.source = {.test = &test_source}};
 static const struct sl_publisher publisher = {
     .url = "rtsp://127.0.0.1:8554", .username = "sluice-x", .password = "s3cr3t"};
@@ -254,8 +254,8 @@ static void spec_says_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spec_says_all),    cmocka_unit_test(one_life),
-        cmocka_unit_test(kill_kills),       cmocka_unit_test(refusal_is_a_dead_record),
+        cmocka_unit_test(spec_says_all),       cmocka_unit_test(one_life),
+        cmocka_unit_test(kill_kills),          cmocka_unit_test(refusal_is_a_dead_record),
         cmocka_unit_test(host_lost_and_found), cmocka_unit_test(stop_all_ends_all),
         cmocka_unit_test(deaf_one_is_killed),
     };

@@ -100,8 +100,7 @@ static void newer_layout_is_left_alone(void **state)
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     lock = openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     assert_int_equal(flock(lock, LOCK_EX), 0);
-    assert_int_equal(
-        sl_file_replace(fd, "record.json", text, sizeof(text) - 1, 0640, 0, NULL), 0);
+    assert_int_equal(sl_file_replace(fd, "record.json", text, sizeof(text) - 1, 0640, 0, NULL), 0);
     tree_fleet(t);
     list = tree_seen(t, &count);
     assert_int_equal(count, 1);

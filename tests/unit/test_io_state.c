@@ -85,6 +85,8 @@ static void test_history(void **unused)
         .next_attempt = 99,
         .last_delay = 2000,
         .healthy_since = 5,
+        .deleting = true,
+        .finished_hash = "h",
         .restarts = 4,
         .last_reason = "NotMedia",
         .last_message = "no \"media\"",
@@ -118,7 +120,9 @@ static void test_history(void **unused)
     assert_string_equal(out.list[1].name, past.name);
     assert_true(out.list[1].owned && sl_facts_equal(&out.list[1].facts, &past.facts));
     assert_int_equal(out.list[1].next_attempt, 99);
-    assert_int_equal(out.list[1].healthy_since, 5);
+    assert_int_equal(out.list[1].healthy_since, 0); /* never saved: health is observed anew */
+    assert_true(out.list[1].deleting);
+    assert_string_equal(out.list[1].finished_hash, "h");
     assert_string_equal(out.list[1].last_message, past.last_message);
     assert_int_equal(out.list[1].restarts, 4);
     assert_int_equal(out.deleted[0].at, 1234567890123);

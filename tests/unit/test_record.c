@@ -92,8 +92,9 @@ static void every_state_has_a_name_and_returns(void **state)
 
 static void newer_layout_keeps_its_identity(void **state)
 {
-    static const char text[] = "{\"layout\":2,\"uid\":\"0123456789abcdef\",\"name\":\"x\",\"pid\":5,"
-                               "\"state\":\"Dancing\"}";
+    static const char text[] =
+        "{\"layout\":2,\"uid\":\"0123456789abcdef\",\"name\":\"x\",\"pid\":5,"
+        "\"state\":\"Dancing\"}";
     struct sl_record out;
     struct sl_err err;
 
@@ -108,7 +109,11 @@ static void newer_layout_keeps_its_identity(void **state)
 static void damaged_records_are_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "[]", "{}", "{\"layout\":0}", "{\"layout\":1,\"uid\":\"a\",\"pid\":-1}",
+        "",
+        "[]",
+        "{}",
+        "{\"layout\":0}",
+        "{\"layout\":1,\"uid\":\"a\",\"pid\":-1}",
         "{\"layout\":1,\"uid\":\"0123456789abcdefX\",\"pid\":1}",
         "{\"layout\":1,\"uid\":\"a\",\"pid\":1,\"state\":\"Live\",\"facts\":{}}",
         "{\"layout\":1,\"uid\":\"a\",\"pid\":1,\"state\":\"Alive\",\"facts\":[]}",
@@ -225,12 +230,20 @@ static void spec_round_trip(void **state)
 static void bad_specs_are_refused_without_quoting_them(void **state)
 {
     static const char *const texts[] = {
-        "", "[1]", "{\"publish\":{\"password\":\"secretword\" oops",
-        "{\"nosuch\":1}", "{\"publish\":{\"passwort\":\"secretword\"}}",
-        "{\"uid\":\"short\"}", "{\"uid\":\"0123456789ABCDEF\"}", "{\"mode\":\"magic\"}",
+        "",
+        "[1]",
+        "{\"publish\":{\"password\":\"secretword\" oops",
+        "{\"nosuch\":1}",
+        "{\"publish\":{\"passwort\":\"secretword\"}}",
+        "{\"uid\":\"short\"}",
+        "{\"uid\":\"0123456789ABCDEF\"}",
+        "{\"mode\":\"magic\"}",
         "{\"source\":\"file\",\"file\":{\"path\":\"relative\"}}",
-        "{\"test\":{\"width\":-1}}", "{\"test\":{\"width\":99999999999}}",
-        "{\"name\":\"a\\u0000b\"}", "{\"hold\":1}", "{\"name\":\"a\",\"name\":\"b\"}",
+        "{\"test\":{\"width\":-1}}",
+        "{\"test\":{\"width\":99999999999}}",
+        "{\"name\":\"a\\u0000b\"}",
+        "{\"hold\":1}",
+        "{\"name\":\"a\",\"name\":\"b\"}",
     };
 
     (void)state;

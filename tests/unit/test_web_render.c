@@ -21,27 +21,35 @@ static void has_keys(json_t *o, const char *const *keys)
 
 static void json_has_the_shape(void **state)
 {
-    static const char *const top[] = {"apiVersion", "kind", "bootId", "seq", "node", "version",
-                                      "source", "summary", "files", "streams", "plan", "engine",
-                                      "host", NULL};
-    static const char *const source[] = {"path", "revision", "ref", "how", "atomic", "snapshot",
-                                         "observedAt", "lastAppliedRevision",
-                                         "lastAttemptedRevision", NULL};
-    static const char *const sum[] = {"streams", "ready", "degraded", "rejectedFiles",
-                                      "heldDeletes", "drifted", "readers", "bitrate", NULL};
-    static const char *const stream[] = {"name", "labels", "file", "line", "generation",
-                                         "observedGeneration", "specHash", "sync", "health",
-                                         "source", "encoder", "engine", "recording", "urls",
-                                         "conditions", NULL};
-    static const char *const encoder[] = {"pid", "since", "restarts", "nextAttemptAt", "codec",
-                                          "hwaccel", "fps", "speed", "bitrate", "dropped", "cpu",
-                                          "memory", NULL};
-    static const char *const engine[] = {"path", "ready", "readers", "inboundBytes",
-                                         "outboundBytes", NULL};
-    static const char *const cond[] = {"type", "status", "reason", "observedGeneration",
-                                       "lastTransitionTime", "message", NULL};
-    static const char *const plan[] = {"id", "create", "hot", "swap", "break", "delete", "held",
-                                       NULL};
+    static const char *const top[] = {"apiVersion", "kind",   "bootId",  "seq",   "node",
+                                      "version",    "source", "summary", "files", "streams",
+                                      "plan",       "engine", "host",    NULL};
+    static const char *const source[] = {"path",
+                                         "revision",
+                                         "ref",
+                                         "how",
+                                         "atomic",
+                                         "snapshot",
+                                         "observedAt",
+                                         "lastAppliedRevision",
+                                         "lastAttemptedRevision",
+                                         NULL};
+    static const char *const sum[] = {"streams",       "ready",       "degraded",
+                                      "rejectedFiles", "heldDeletes", "drifted",
+                                      "readers",       "bitrate",     NULL};
+    static const char *const stream[] = {
+        "name",      "labels", "file",       "line",   "generation", "observedGeneration",
+        "specHash",  "sync",   "health",     "source", "encoder",    "engine",
+        "recording", "urls",   "conditions", NULL};
+    static const char *const encoder[] = {
+        "pid",   "since",   "restarts", "nextAttemptAt", "codec",  "hwaccel", "fps",
+        "speed", "bitrate", "dropped",  "cpu",           "memory", NULL};
+    static const char *const engine[] = {"path",         "ready",         "readers",
+                                         "inboundBytes", "outboundBytes", NULL};
+    static const char *const cond[] = {
+        "type", "status", "reason", "observedGeneration", "lastTransitionTime", "message", NULL};
+    static const char *const plan[] = {"id",    "create", "hot",  "swap",
+                                       "break", "delete", "held", NULL};
     struct sl_status *st = make_status(4711);
     sl_autofree char *text = sl_status_json(st);
     json_t *o = json_loads(text, 0, NULL), *s, *u;
@@ -74,8 +82,7 @@ static void json_has_the_shape(void **state)
                         "2023-11-14T22:13:25.000Z");
     s = json_array_get(at(o, "files"), 0);
     assert_string_equal(json_string_value(at(s, "state")), "Invalid");
-    assert_int_equal(
-        json_integer_value(at(json_array_get(at(s, "errors"), 0), "column")), 9);
+    assert_int_equal(json_integer_value(at(json_array_get(at(s, "errors"), 0), "column")), 9);
     assert_null(strstr(text, "hunter"));
     json_decref(o);
     sl_status_free(st);
@@ -174,8 +181,8 @@ static void metrics_have_no_url(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_has_the_shape),    cmocka_unit_test(other_json_parses),
-        cmocka_unit_test(page_escapes_all),      cmocka_unit_test(excerpts_hide_secrets),
+        cmocka_unit_test(json_has_the_shape),  cmocka_unit_test(other_json_parses),
+        cmocka_unit_test(page_escapes_all),    cmocka_unit_test(excerpts_hide_secrets),
         cmocka_unit_test(metrics_have_no_url),
     };
 

@@ -58,8 +58,8 @@ static int dial(bool local)
 /* One request; the whole answer with its headers. The caller frees. */
 static char *ask_at(bool local, const char *method, const char *path, const char *more)
 {
-    sl_autofree char *text = sl_asprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n",
-                                         method, path, more);
+    sl_autofree char *text =
+        sl_asprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", method, path, more);
     struct sl_buf out = {0};
     int fd = dial(local);
     int64_t end = sl_now_mono() + 3000;
@@ -198,8 +198,11 @@ static void refuses_bad_listen(void **state)
 {
     static const struct {
         const char *listen, *code;
-    } cases[] = {{"0.0.0.0:0", "BadListen"}, {"[::]:0", "BadListen"}, {"nonsense", "BadListen"},
-                 {"127.0.0.1:99999", "BadListen"}, {"::1:8080", "BadListen"}};
+    } cases[] = {{"0.0.0.0:0", "BadListen"},
+                 {"[::]:0", "BadListen"},
+                 {"nonsense", "BadListen"},
+                 {"127.0.0.1:99999", "BadListen"},
+                 {"::1:8080", "BadListen"}};
     struct sl_settings other = settings;
     struct sl_web *second = NULL;
     struct sl_err err = {0};
@@ -218,9 +221,12 @@ static void refuses_bad_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starting),          cmocka_unit_test(only_get_and_head),
-        cmocka_unit_test(headers_are_set),   cmocka_unit_test(etag_spares_the_body),
-        cmocka_unit_test(routes),            cmocka_unit_test(socket_of_its_own),
+        cmocka_unit_test(starting),
+        cmocka_unit_test(only_get_and_head),
+        cmocka_unit_test(headers_are_set),
+        cmocka_unit_test(etag_spares_the_body),
+        cmocka_unit_test(routes),
+        cmocka_unit_test(socket_of_its_own),
         cmocka_unit_test(refuses_bad_listen),
     };
 

@@ -24,35 +24,57 @@ static inline struct sl_status *make_status(uint64_t seq)
     static struct sl_object object = {
         .metadata = {.name = (char *)"berlin/yard", .labels = labels, .labels_count = 1},
         .stream = &spec};
-    static struct sl_accepted accepted = {.name = "berlin/yard", .file = "cams/yard.yaml",
-                                          .line = 1, .generation = 6, .hash = "v1:9f",
+    static struct sl_accepted accepted = {.name = "berlin/yard",
+                                          .file = "cams/yard.yaml",
+                                          .line = 1,
+                                          .generation = 6,
+                                          .hash = "v1:9f",
                                           .object = &object};
-    static struct sl_accepted accepted2 = {.name = "lobby", .file = "lobby.yaml", .line = 3,
-                                           .generation = 1, .hash = "v1:aa", .object = &object};
+    static struct sl_accepted accepted2 = {.name = "lobby",
+                                           .file = "lobby.yaml",
+                                           .line = 3,
+                                           .generation = 1,
+                                           .hash = "v1:aa",
+                                           .object = &object};
     static struct sl_past past = {.name = "berlin/yard", .generation = 6, .restarts = 2};
-    static struct sl_seen_path path = {.name = "berlin/yard", .configured = true, .available = true,
-                                       .online = true, .readers = 3, .in_bytes = 100,
-                                       .out_bytes = 300, .bitrate_in = 4012000};
+    static struct sl_seen_path path = {.name = "berlin/yard",
+                                       .configured = true,
+                                       .available = true,
+                                       .online = true,
+                                       .readers = 3,
+                                       .in_bytes = 100,
+                                       .out_bytes = 300,
+                                       .bitrate_in = 4012000};
     static const char *const objects[] = {"berlin/yard"};
-    static struct sl_diag diag = {
-        .code = "E102", .place = {"cams/yard.yaml", 7, 9}, .width = 4,
-        .path = "spec.encode.transcode.hwacel",
-        .message = "unknown key '<script>alert(1)</script>'", .hint = "did you mean 'hwaccel'?",
-        .excerpt = "  url: rtsp://bob:hunter2@10.0.0.1/s0?user=x&pass=hunter3"};
-    static struct sl_status_file files[] = {
-        {.path = "cams/<b>.yaml", .objects = objects, .objects_count = 1, .diags = &diag,
-         .diags_count = 1},
-        {.path = "ok.yaml", .valid = true}};
+    static struct sl_diag diag = {.code = "E102",
+                                  .place = {"cams/yard.yaml", 7, 9},
+                                  .width = 4,
+                                  .path = "spec.encode.transcode.hwacel",
+                                  .message = "unknown key '<script>alert(1)</script>'",
+                                  .hint = "did you mean 'hwaccel'?",
+                                  .excerpt =
+                                      "  url: rtsp://bob:hunter2@10.0.0.1/s0?user=x&pass=hunter3"};
+    static struct sl_status_file files[] = {{.path = "cams/<b>.yaml",
+                                             .objects = objects,
+                                             .objects_count = 1,
+                                             .diags = &diag,
+                                             .diags_count = 1},
+                                            {.path = "ok.yaml", .valid = true}};
     static struct sl_planned changes[] = {{SL_CHANGE_HELD, "old", "absent from the manifests", 3}};
     struct sl_arena *arena = sl_arena_new();
     struct sl_status *st = sl_arena_alloc(arena, sizeof(*st));
-    struct sl_desired_stream d = {.accepted = &accepted, .spec = &spec, .run = true,
-                                  .media_path = "/srv/media/lobby.mp4"};
+    struct sl_desired_stream d = {
+        .accepted = &accepted, .spec = &spec, .run = true, .media_path = "/srv/media/lobby.mp4"};
     struct sl_desired_stream d2 = {.accepted = &accepted2, .spec = &spec};
-    struct sl_seen_encoder e = {.alive = true, .stats_known = true, .cpu = 0.31, .memory = 48300032};
+    struct sl_seen_encoder e = {
+        .alive = true, .stats_known = true, .cpu = 0.31, .memory = 48300032};
 
-    e.record = (struct sl_record){.uid = "00000000000000aa", .name = "berlin/yard", .pid = 812,
-                                  .since = 1700000000000, .state = SL_ENC_LIVE, .codec = "h264",
+    e.record = (struct sl_record){.uid = "00000000000000aa",
+                                  .name = "berlin/yard",
+                                  .pid = 812,
+                                  .since = 1700000000000,
+                                  .state = SL_ENC_LIVE,
+                                  .codec = "h264",
                                   .hwaccel = "software"};
     e.stats.fps_milli = 25000;
     e.stats.speed_milli = 1000;
@@ -63,10 +85,15 @@ static inline struct sl_status *make_status(uint64_t seq)
     st->node = "edge-<1>";
     st->version = "0.1.0";
     st->wall = 1700000001000;
-    st->source = (struct sl_status_source){.path = "/srv/streams", .revision = "6e17ce1",
-                                           .ref = "main", .how = "git", .snapshot = "sha256:1",
-                                           .last_applied = "6e17ce1", .last_attempted = "6e17ce1",
-                                           .atomic = true, .observed_at = 1700000000500,
+    st->source = (struct sl_status_source){.path = "/srv/streams",
+                                           .revision = "6e17ce1",
+                                           .ref = "main",
+                                           .how = "git",
+                                           .snapshot = "sha256:1",
+                                           .last_applied = "6e17ce1",
+                                           .last_attempted = "6e17ce1",
+                                           .atomic = true,
+                                           .observed_at = 1700000000500,
                                            .warning = ""};
     st->files = files;
     st->files_count = 2;
