@@ -23,7 +23,7 @@
 #define CLOSE_MS       1000
 #define SERVE_EVERY_MS 50
 #define LATE_US        1000000 /* later than this: the clock is set anew instead of a burst */
-#define EARLY_US       15000 /* due this soon: now; sound and picture share a wake and a TCP segment */
+#define EARLY_US       15000   /* due this soon: now; sound and picture share one wake */
 
 struct worker {
     const struct sl_worker_options *options;

@@ -239,7 +239,8 @@ int sl_scalar_in_range(const struct sl_field *f, double value, struct sl_scalar_
 {
     struct sl_buf low = {0}, high = {0}, was = {0};
     struct sl_scalar a = {(int64_t)f->min, f->min, NULL}, b = {(int64_t)f->max, f->max, NULL};
-    int64_t i = (int64_t)value, ia = a.i, ib = b.i;
+    int64_t i = value >= 9e18 ? INT64_MAX : value <= -9e18 ? -INT64_MAX : (int64_t)value;
+    int64_t ia = a.i, ib = b.i;
     bool real = f->type == SL_T_REAL;
 
     if ((f->min == 0 && f->max == 0 && value >= 0) ||

@@ -50,6 +50,7 @@ struct sl_daemon {
     char *last_applied;           /* revision at which nothing was left to do, or NULL */
 
     struct sl_timer *pass_timer, *resync_timer, *drift_timer, *retry_timer;
+    bool looking_fast;            /* the pace asked of the engine */
     bool engine_seen;             /* MediaMTX answered once */
     bool closing;                 /* being taken down: late answers are dropped */
     bool started;                 /* the first pass is done */

@@ -206,6 +206,16 @@ static void publish(struct sl_daemon *daemon, const struct sl_desired *desired,
     sl_arena_free(arena);
 }
 
+/* Asking makes an answer, an answer makes a pass: so only ask when something was done or the pace
+ * changes, never because of an answer. */
+static void look_at_engine(struct sl_daemon *daemon, bool fast, bool acted)
+{
+    if (fast != daemon->looking_fast || acted) {
+        daemon->looking_fast = fast;
+        sl_engine_look(daemon->engine, fast);
+    }
+}
+
 void sl_daemon_pass(struct sl_daemon *daemon)
 {
     struct sl_arena *arena = sl_arena_new();
@@ -236,15 +246,16 @@ void sl_daemon_pass(struct sl_daemon *daemon)
         sl_engine_want(daemon->engine, plan.paths, plan.paths_count, plan.removed,
                        plan.removed_count);
     }
-    if (desired.valid && plan.changes_count == 0 && !plan.engine_dirty && daemon->intake &&
+    bool progressing = plan.changes_count > 0 || plan.engine_dirty || plan.engine_wait ||
+                       plan.actions_count > 0;
+    if (desired.valid && !progressing && daemon->intake &&
         !sl_streq(daemon->last_applied, daemon->intake->tree->revision)) {
         free(daemon->last_applied);
         daemon->last_applied = sl_strdup(daemon->intake->tree->revision);
         sl_log(SL_LOG_INFO, "converged", "revision", daemon->last_applied, NULL);
     }
     publish(daemon, &desired, &observed, &plan);
-    bool progressing = plan.changes_count > 0 || plan.engine_dirty || plan.actions_count > 0;
-    sl_engine_look(daemon->engine, progressing || sl_web_watched(daemon->web));
+    look_at_engine(daemon, progressing || sl_web_watched(daemon->web), plan.actions_count > 0);
     sl_web_beat(daemon->web, observed.now);
     sl_web_ready(daemon->web, desired.valid && daemon->engine_seen);
     forget_gone(daemon, &plan);

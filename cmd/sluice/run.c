@@ -47,6 +47,14 @@ static void on_learnt(void *user)
     sl_daemon_look(user);
 }
 
+/* An encoder told something, so its path changes too: ask at once. */
+static void on_fleet_learnt(void *user)
+{
+    struct sl_daemon *daemon = user;
+    sl_engine_look(daemon->engine, daemon->looking_fast);
+    sl_daemon_look(daemon);
+}
+
 static void on_settled(void *user)
 {
     sl_daemon_snapshot(user);
@@ -165,7 +173,7 @@ static int set_up(struct sl_daemon *daemon, struct sl_err *err)
     daemon->retry_timer = sl_timer_new(daemon->loop, on_settled, daemon);
     if (sl_engine_new(daemon->loop, settings, settings->node.name, daemon->secret, on_learnt, daemon,
                       &daemon->engine, err) < 0 ||
-        sl_fleet_new(daemon->loop, settings, on_learnt, daemon, &daemon->fleet, err) < 0) {
+        sl_fleet_new(daemon->loop, settings, on_fleet_learnt, daemon, &daemon->fleet, err) < 0) {
         return -1;
     }
     sd_event *event = sl_loop_event(daemon->loop);

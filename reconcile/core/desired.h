@@ -8,36 +8,36 @@
 
 /* One accepted object: the newest generation of it that had no error (contract C3). */
 struct sl_accepted {
-    const char *name;         /* metadata.name */
-    int kind;                 /* enum sl_kind */
-    const char *file;         /* relative to the manifest root */
+    const char *name; /* metadata.name */
+    int kind;         /* enum sl_kind */
+    const char *file; /* relative to the manifest root */
     int line;
-    uint64_t generation;      /* grows by one when hash changes */
-    const char *hash;         /* sl_spec_hash of the effective spec */
+    uint64_t generation; /* grows by one when hash changes */
+    const char *hash;    /* sl_spec_hash of the effective spec */
     const struct sl_object *object;
-    bool file_broken;         /* its file has errors now: this is the last known good */
-    bool absent;              /* not in the newest valid snapshot: wants deletion */
+    bool file_broken; /* its file has errors now: this is the last known good */
+    bool absent;      /* not in the newest valid snapshot: wants deletion */
 };
 
 struct sl_media_seen {
-    bool exists, complete;    /* decisions 24: renamed in, or unchanged for 2 s */
-    char id[64];              /* dev:inode:size:mtime_ns, "" when it is not there */
+    bool exists, complete; /* decisions 24: renamed in, or unchanged for 2 s */
+    char id[64];           /* dev:inode:size:mtime_ns, "" when it is not there */
 };
 
 struct sl_desired_stream {
     const struct sl_accepted *accepted;
     const struct sl_stream_spec *spec;
-    bool run;                 /* false: suspended */
-    const char *media_path;   /* absolute path of source.file, or NULL */
+    bool run;               /* false: suspended */
+    const char *media_path; /* absolute path of source.file, or NULL */
     struct sl_media_seen media;
-    char enc_hash[80];        /* over all that an encoder must be restarted for: source, encode,
-                                 restartToken, media id, publish address */
+    char enc_hash[80]; /* over all that an encoder must be restarted for: source, encode,
+                          restartToken, media id, publish address */
 };
 
 struct sl_desired {
-    bool valid;               /* a valid snapshot was seen (or restored): deletions may be planned */
-    bool root_present;        /* the manifests root is there and not empty */
-    const char *snapshot;     /* "sha256:…" */
+    bool valid;           /* a valid snapshot was seen (or restored): deletions may be planned */
+    bool root_present;    /* the manifests root is there and not empty */
+    const char *snapshot; /* "sha256:…" */
     struct sl_desired_stream *streams; /* sorted by name; the absent ones too */
     size_t count;
     const char *const *approvals;

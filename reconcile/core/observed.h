@@ -8,17 +8,17 @@
 
 struct sl_seen_encoder {
     struct sl_record record;
-    bool alive;               /* its lock is held (the proof of life) */
-    bool newer_layout;        /* left running, shown as orphaned */
-    bool gone_asked;          /* go was sent and acknowledged */
-    bool stop_asked;          /* stop was sent; since when: */
-    int64_t stop_since;       /* CLOCK_MONOTONIC ms */
+    bool alive;         /* its lock is held (the proof of life) */
+    bool newer_layout;  /* left running, shown as orphaned */
+    bool gone_asked;    /* go was sent and acknowledged */
+    bool stop_asked;    /* stop was sent; since when: */
+    int64_t stop_since; /* CLOCK_MONOTONIC ms */
     bool stats_known;
     struct sl_stats_data stats;
-    int64_t loops_moved;      /* CLOCK_MONOTONIC ms when stats.loops last moved */
-    int64_t packets_moved;    /* the same of stats.packets */
-    double cpu;               /* of one core, 0 when unknown */
-    uint64_t memory;          /* resident bytes */
+    int64_t loops_moved;   /* CLOCK_MONOTONIC ms when stats.loops last moved */
+    int64_t packets_moved; /* the same of stats.packets */
+    double cpu;            /* of one core, 0 when unknown */
+    uint64_t memory;       /* resident bytes */
 };
 
 struct sl_seen_path {
@@ -29,25 +29,25 @@ struct sl_seen_path {
     bool online, available;
     int readers;
     uint64_t in_bytes, out_bytes;
-    uint64_t bitrate_in;      /* bit/s between the last two observations */
+    uint64_t bitrate_in; /* bit/s between the last two observations */
 };
 
 struct sl_seen_engine {
     bool reachable;
-    bool configs_known;       /* the list of path configs was read since reachable */
-    bool writing;             /* a write is under way: the plan waits for its outcome */
+    bool configs_known; /* the list of path configs was read since reachable */
+    bool writing;       /* a write is under way: the plan waits for its outcome */
     char version[32], started[40], rtsp_publish_url[128]; /* rtsp://127.0.0.1:PORT */
-    char error[256];          /* why unreachable */
-    int64_t since;            /* CLOCK_MONOTONIC ms of the last change of reachable */
+    char error[256];                                      /* why unreachable */
+    int64_t since; /* CLOCK_MONOTONIC ms of the last change of reachable */
     const char *rejected_path, *rejected_text; /* MediaMTX refused this path's configuration */
     int rtsp_port, rtmp_port, hls_port, webrtc_port, srt_port; /* 0: off */
 };
 
 struct sl_observed {
-    int64_t now, wall;        /* CLOCK_MONOTONIC, CLOCK_REALTIME, ms */
-    bool host_up;             /* the encoder host answers */
+    int64_t now, wall; /* CLOCK_MONOTONIC, CLOCK_REALTIME, ms */
+    bool host_up;      /* the encoder host answers */
     const char *host_error;
-    bool fleet_known;         /* the records were scanned at least once */
+    bool fleet_known; /* the records were scanned at least once */
     const struct sl_seen_encoder *encoders;
     size_t encoders_count;
     struct sl_seen_engine engine;

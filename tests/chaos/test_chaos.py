@@ -24,6 +24,8 @@ class Chaos:
         self.extra = 0
         self.deleted = 0
         self.paused = []
+        self.first = self.kinds()[:8]  # each once, in an order of its own
+        self.random.shuffle(self.first)
         world.add(*self.names)
 
     def some_encoder(self):
@@ -96,13 +98,8 @@ class Chaos:
                 self.mediamtx_killed, self.bad_file, self.added, self.deleted_one, self.mended]
 
     def fault(self, number):
-        kinds = self.kinds()
-        if number < len(kinds):  # each once, in an order of its own
-            order = list(kinds)
-            random.Random(self.random.getstate()[1][0]).shuffle(order)
-            kind = order[number]
-        else:
-            kind = self.random.choice(kinds)
+        kind = (self.first[number] if number < len(self.first)
+                else self.random.choice(self.kinds()))
         kind()
         return kind.__name__
 

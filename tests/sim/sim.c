@@ -205,6 +205,16 @@ static void judge_paths(struct judge *j, const struct sl_plan *plan)
         if (listed(plan->removed, plan->removed_count, e->record.name))
             world_fail(w, "the path of %s is removed", e->record.name);
     }
+    for (size_t i = 0; i < w->npaths && w->engine.reachable && w->engine.configs_known; i++) {
+        const struct sl_desired_stream *d = wanted(w, w->paths[i].name);
+        bool found = false;
+
+        for (size_t k = 0; k < plan->paths_count && !found; k++)
+            found = strcmp(plan->paths[k].name, w->paths[i].name) == 0;
+        if (!found && d && d->run &&
+            !listed(plan->deletions, plan->deletions_count, w->paths[i].name))
+            world_fail(w, "the path of %s would be dropped", w->paths[i].name);
+    }
     for (size_t k = 1; k < plan->paths_count; k++)
         if (strcmp(plan->paths[k - 1].name, plan->paths[k].name) >= 0)
             world_fail(w, "paths are not sorted");

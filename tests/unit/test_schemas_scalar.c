@@ -88,6 +88,8 @@ static void plain_scalars(void **state)
         {"rate", ".nan", "E104"},
         {"rate", "nan", "E104"},
         {"rate", "1e999", "E105"},
+        {"rate", "1.9e32", "E105"},
+        {"bits", "9223372036854775807", "E105"},
         {"rate", "30000/1001", "E104 write it as a decimal: 29.97"},
         {"time", "90s", "90000"},
         {"time", "1h30m", "5400000"},
