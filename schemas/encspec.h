@@ -4,29 +4,29 @@
  * Times in ms, bitrates in bit/s. Strings belong to the struct; sl_encspec_free. Layer: schemas.
  */
 #pragma once
-#include "reconcile/base/err.h"
 #include "reconcile/base/buf.h"
+#include "reconcile/base/err.h"
 
 enum sl_enc_source { SL_ENC_FILE, SL_ENC_TEST, SL_ENC_SOURCE_COUNT };
 enum sl_enc_mode { SL_ENC_COPY, SL_ENC_TRANSCODE, SL_ENC_MODE_COUNT };
 
 struct sl_encspec {
-    char *uid;          /* directory under runtime/enc, [0-9a-f]{16} */
-    char *name;         /* the stream, = its MediaMTX path */
-    char *spec_hash;    /* opaque: compared by the daemon at adoption */
+    char *uid;       /* directory under runtime/enc, [0-9a-f]{16} */
+    char *name;      /* the stream, = its MediaMTX path */
+    char *spec_hash; /* opaque: compared by the daemon at adoption */
     uint64_t generation;
-    bool hold;          /* open and prepare, then wait for `go` before publishing */
+    bool hold; /* open and prepare, then wait for `go` before publishing */
     enum sl_enc_source source;
     struct {
-        char *path;     /* absolute */
+        char *path; /* absolute */
         bool loop;
         int64_t start_at;
     } file;
     struct {
-        char *pattern;  /* smpte | bars | counter */
+        char *pattern; /* smpte | bars | counter */
         int width, height;
-        double rate;    /* frames per second */
-        int tone;       /* Hz; 0: no sound */
+        double rate; /* frames per second */
+        int tone;    /* Hz; 0: no sound */
     } test;
     enum sl_enc_mode mode;
     struct {
@@ -38,14 +38,14 @@ struct sl_encspec {
         int b_frames;
     } video;
     struct {
-        char *codec;    /* "aac" | "opus" | "copy" | "none" */
+        char *codec; /* "aac" | "opus" | "copy" | "none" */
         int64_t bitrate;
         int channels, sample_rate; /* 0: the source's */
-        bool webrtc_opus; /* add a second Opus track */
+        bool webrtc_opus;          /* add a second Opus track */
     } audio;
     struct {
-        char *url;      /* rtsp://127.0.0.1:8554/NAME, numeric host, no user info; or a file path
-                           (foreground `run` only) */
+        char *url; /* rtsp://127.0.0.1:8554/NAME, numeric host, no user info; or a file path
+                      (foreground `run` only) */
         char *username, *password; /* "" = anonymous */
     } publish;
 };

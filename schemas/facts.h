@@ -22,7 +22,7 @@ struct sl_facts {
 };
 
 bool sl_facts_equal(const struct sl_facts *a, const struct sl_facts *b);
-json_t *sl_facts_to_json(const struct sl_facts *facts);                  /* array */
+json_t *sl_facts_to_json(const struct sl_facts *facts);                    /* array */
 int sl_facts_from_json(const json_t *array, struct sl_facts *ret) SL_MUST; /* -1: malformed */
 /* "H264, MPEG4Audio 48000 Hz 2 ch"; "unknown" when count is 0. */
 void sl_facts_print(const struct sl_facts *facts, char *buf, size_t size);

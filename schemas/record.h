@@ -16,7 +16,7 @@
 #include "schemas/facts.h"
 
 #define SL_RECORD_LAYOUT 1
-#define SL_UID_LEN 16
+#define SL_UID_LEN       16
 
 enum sl_enc_state {
     SL_ENC_STARTING,   /* opening its input */
@@ -34,54 +34,55 @@ struct sl_record {
     char uid[SL_UID_LEN + 1], name[208], spec_hash[80], boot_id[40];
     uint64_t generation;
     int pid;
-    uint64_t pid_start;   /* clock ticks, /proc/PID/stat field 22 */
-    int64_t since;        /* this process began */
+    uint64_t pid_start; /* clock ticks, /proc/PID/stat field 22 */
+    int64_t since;      /* this process began */
     enum sl_enc_state state;
     int64_t state_since;
-    char reason[40];      /* CamelCase word: FileMissing, NotMedia, PublishRefused, … or "" */
-    char message[400];    /* for a human; no secret */
+    char reason[40];   /* CamelCase word: FileMissing, NotMedia, PublishRefused, … or "" */
+    char message[400]; /* for a human; no secret */
     struct sl_facts facts;
     char codec[32], hwaccel[16]; /* video codec as published; "software", "copy", … */
-    bool exited;          /* the parent saw it go: exit_status / exit_signal are true */
+    bool exited;                 /* the parent saw it go: exit_status / exit_signal are true */
     int exit_status, exit_signal;
     int64_t exit_at;
 };
 
 char *sl_record_to_json(const struct sl_record *record);
 int sl_record_from_json(const char *text, size_t len, struct sl_record *ret,
-                        struct sl_err *err) SL_MUST; /* a newer layout: code NewerLayout, name, uid and
-                                                        pid are filled all the same */
+                        struct sl_err *err) SL_MUST; /* a newer layout: code NewerLayout, name, uid
+                                                        and pid are filled all the same */
 int sl_record_write(int dirfd, const struct sl_record *record, struct sl_err *err) SL_MUST;
 int sl_record_read(int dirfd, struct sl_record *ret, struct sl_err *err) SL_MUST;
 
 /* Seqlock: odd while being written. Readers retry at most 8 times, then keep their last values. */
 struct sl_stats_data {
-    uint64_t loops;          /* moves at least once a second whatever the source does */
+    uint64_t loops; /* moves at least once a second whatever the source does */
     uint64_t packets, bytes, frames, dropped; /* published since start */
-    int64_t last_packet;     /* CLOCK_MONOTONIC ms of the last packet published; 0: none */
-    int64_t media_ms;        /* media time published */
-    uint64_t rounds;         /* loops of a file completed */
+    int64_t last_packet; /* CLOCK_MONOTONIC ms of the last packet published; 0: none */
+    int64_t media_ms;    /* media time published */
+    uint64_t rounds;     /* loops of a file completed */
     uint64_t reconnects;
-    uint32_t fps_milli;      /* over the last seconds */
-    uint32_t bitrate;        /* bit/s over the last seconds */
-    uint32_t speed_milli;    /* media time per wall time over the last seconds, 1000 = real time */
+    uint32_t fps_milli;   /* over the last seconds */
+    uint32_t bitrate;     /* bit/s over the last seconds */
+    uint32_t speed_milli; /* media time per wall time over the last seconds, 1000 = real time */
     uint32_t reserved;
 };
 struct sl_stats {
-    char magic[8];           /* "sluicest" */
-    uint32_t version, size;  /* 1, sizeof(struct sl_stats) */
+    char magic[8];          /* "sluicest" */
+    uint32_t version, size; /* 1, sizeof(struct sl_stats) */
     uint32_t seq, pad;
     struct sl_stats_data data;
 };
 int sl_stats_create(int dirfd, struct sl_stats **ret_map, struct sl_err *err) SL_MUST; /* encoder */
 void sl_stats_publish(struct sl_stats *map, const struct sl_stats_data *data);         /* encoder */
-int sl_stats_read(int fd, struct sl_stats_data *ret) SL_MUST; /* daemon: pread; -1 = no sane value */
+int sl_stats_read(int fd,
+                  struct sl_stats_data *ret) SL_MUST; /* daemon: pread; -1 = no sane value */
 
 /* The log: a ring of text lines behind a small head. `head` counts all bytes ever written. */
 #define SL_RING_SIZE (256 * 1024)
 struct sl_ring {
-    char magic[8];           /* "sluicelg" */
-    uint32_t version, size;  /* 1, SL_RING_SIZE */
+    char magic[8];          /* "sluicelg" */
+    uint32_t version, size; /* 1, SL_RING_SIZE */
     uint64_t head, pad;
     char data[];
 };
@@ -99,4 +100,4 @@ int sl_ring_read(int fd, struct sl_buf *out) SL_MUST; /* daemon: whole lines, ol
  *   {"op":"hello"} → {"ok":true,"v":1,"pid":…,"version":…,"encoders":N}
  */
 #define SL_CTL_VERSION 1
-#define SL_CTL_MAX 4096
+#define SL_CTL_MAX     4096

@@ -3,9 +3,9 @@
  * down, snapshot.c turns the directory into accepted objects, pass.c is the pass. Layer: cmd.
  */
 #pragma once
+#include "reconcile/base/file.h"
 #include "reconcile/base/log.h"
 #include "reconcile/base/time.h"
-#include "reconcile/base/file.h"
 #include "reconcile/core/memory.h"
 #include "reconcile/core/status.h"
 #include "reconcile/fleet/fleet.h"
@@ -42,21 +42,21 @@ struct sl_daemon {
     struct sl_history history;
     uint64_t jitter;
 
-    struct sl_intake *intake;     /* the newest valid one, or NULL */
+    struct sl_intake *intake; /* the newest valid one, or NULL */
     bool snapshot_running, snapshot_again;
-    int snapshot_tries;           /* reads in a row that gave no valid snapshot */
-    int64_t observed_at;          /* CLOCK_REALTIME ms of the newest valid snapshot */
-    char *publish_url;            /* rtsp://127.0.0.1:PORT as last known, or NULL */
-    char *last_applied;           /* revision at which nothing was left to do, or NULL */
+    int snapshot_tries;  /* reads in a row that gave no valid snapshot */
+    int64_t observed_at; /* CLOCK_REALTIME ms of the newest valid snapshot */
+    char *publish_url;   /* rtsp://127.0.0.1:PORT as last known, or NULL */
+    char *last_applied;  /* revision at which nothing was left to do, or NULL */
 
     struct sl_timer *pass_timer, *resync_timer, *drift_timer, *retry_timer;
-    bool looking_fast;            /* the pace asked of the engine */
-    bool engine_seen;             /* MediaMTX answered once */
-    bool closing;                 /* being taken down: late answers are dropped */
-    bool started;                 /* the first pass is done */
-    struct sl_status *status;     /* the newest, owned by web */
+    bool looking_fast;        /* the pace asked of the engine */
+    bool engine_seen;         /* MediaMTX answered once */
+    bool closing;             /* being taken down: late answers are dropped */
+    bool started;             /* the first pass is done */
+    struct sl_status *status; /* the newest, owned by web */
     uint64_t seq;
-    char *plan_logged;            /* held plan already logged */
+    char *plan_logged; /* held plan already logged */
 };
 
 void sl_daemon_look(struct sl_daemon *daemon);     /* a pass soon; many calls give one pass */

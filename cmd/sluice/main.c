@@ -4,7 +4,6 @@
 #include "cmd/sluice/verbs.h"
 #include "reconcile/base/base.h"
 
-
 int sl_verb_version(int argc, char **argv)
 {
     (void)argv;

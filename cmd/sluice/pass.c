@@ -68,8 +68,8 @@ static int save(struct sl_daemon *daemon, const struct sl_plan *plan, struct sl_
     for (size_t i = 0; i < daemon->memory.count; i++) {
         const struct sl_memory_entry *entry = daemon->memory.list[i];
         const struct sl_accepted *a = &entry->accepted;
-        struct sl_state_accepted row = {a->name, a->file,  entry->file_sha, a->hash,
-                                        entry->bytes, a->kind, a->line,   a->generation};
+        struct sl_state_accepted row = {a->name,      a->file, entry->file_sha, a->hash,
+                                        entry->bytes, a->kind, a->line,         a->generation};
         if (entry->dirty && sl_state_put_accepted(daemon->state, &row, err) < 0) {
             return -1;
         }
@@ -163,8 +163,7 @@ static void publish(struct sl_daemon *daemon, const struct sl_desired *desired,
     struct sl_status_file *files = sl_arena_alloc(arena, (count + 1) * sizeof(*files));
     for (size_t i = 0; i < count; i++) {
         const struct sl_loaded_file *loaded = &intake->files[i].loaded;
-        const char **objects =
-            sl_arena_alloc(arena, (daemon->memory.count + 1) * sizeof(*objects));
+        const char **objects = sl_arena_alloc(arena, (daemon->memory.count + 1) * sizeof(*objects));
         size_t held = 0;
         for (size_t j = 0; j < daemon->memory.count; j++) {
             if (sl_streq(daemon->memory.list[j]->accepted.file, loaded->file)) {
@@ -194,9 +193,9 @@ static void publish(struct sl_daemon *daemon, const struct sl_desired *desired,
         .observed_at = daemon->observed_at,
         .warning = watch_warning[0] || !tree ? watch_warning : tree->warning,
     };
-    struct sl_status *status = sl_status_make(
-        desired, observed, &daemon->history, plan, &shown, files, count,
-        daemon->settings->public_.host, daemon->status);
+    struct sl_status *status =
+        sl_status_make(desired, observed, &daemon->history, plan, &shown, files, count,
+                       daemon->settings->public_.host, daemon->status);
     status->seq = ++daemon->seq;
     status->boot_id = sl_arena_strdup(status->arena, sl_boot_id());
     status->node = sl_arena_strdup(status->arena, daemon->settings->node.name);
@@ -224,8 +223,8 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     struct sl_plan plan = {0};
     int64_t wake = 0;
     sl_engine_observed(daemon->engine, &observed.engine, &observed.paths, &observed.paths_count);
-    sl_fleet_observed(daemon->fleet, &observed.fleet_known, &observed.host_up,
-                      &observed.host_error, &observed.encoders, &observed.encoders_count);
+    sl_fleet_observed(daemon->fleet, &observed.fleet_known, &observed.host_up, &observed.host_error,
+                      &observed.encoders, &observed.encoders_count);
     daemon->engine_seen |= observed.engine.reachable;
     remember_publish_url(daemon, &observed);
     build_desired(daemon, arena, &observed.engine, observed.now, observed.wall, &wake, &desired);
@@ -240,14 +239,14 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     }
     const char *publish_url = observed.engine.rtsp_publish_url;
     struct sl_publisher publisher = {publish_url, sl_engine_user(daemon->engine),
-                                      sl_engine_password(daemon->engine)};
+                                     sl_engine_password(daemon->engine)};
     sl_fleet_apply(daemon->fleet, plan.actions, plan.actions_count, &publisher);
     if (desired.valid && !plan.engine_wait) {
         sl_engine_want(daemon->engine, plan.paths, plan.paths_count, plan.removed,
                        plan.removed_count);
     }
-    bool progressing = plan.changes_count > 0 || plan.engine_dirty || plan.engine_wait ||
-                       plan.actions_count > 0;
+    bool progressing =
+        plan.changes_count > 0 || plan.engine_dirty || plan.engine_wait || plan.actions_count > 0;
     if (desired.valid && !progressing && daemon->intake &&
         !sl_streq(daemon->last_applied, daemon->intake->tree->revision)) {
         free(daemon->last_applied);

@@ -3,10 +3,10 @@
  * with one, what merging that directory would do to the running daemon, or to another directory
  * (--base, for pull requests). Changes nothing.
  */
+#include "reconcile/core/plan.h"
 #include "cmd/sluice/verbs.h"
 #include "reconcile/base/err.h"
 #include "reconcile/core/history.h"
-#include "reconcile/core/plan.h"
 #include "reconcile/io/loop.h"
 #include "reconcile/io/source.h"
 #include "schemas/field.h"
@@ -56,13 +56,14 @@ static const char *const words[SL_CHANGE_COUNT] = {
 
 static void usage(FILE *out)
 {
-    fputs("usage: sluice plan [DIR] [--base DIR] [--detailed-exitcode] [-o text|json]\n"
-          "                   [--server URL | --socket PATH]\n"
-          "What would happen: without DIR, what the running daemon is about to do; with DIR, what\n"
-          "merging it would change; with --base, what lies between two trees.\n"
-          "exits: 0, 1 cannot tell; with --detailed-exitcode 2 = changes, 4 = deletes would be held\n"
-          "example: sluice plan streams/ --base /srv/streams\n",
-          out);
+    fputs(
+        "usage: sluice plan [DIR] [--base DIR] [--detailed-exitcode] [-o text|json]\n"
+        "                   [--server URL | --socket PATH]\n"
+        "What would happen: without DIR, what the running daemon is about to do; with DIR, what\n"
+        "merging it would change; with --base, what lies between two trees.\n"
+        "exits: 0, 1 cannot tell; with --detailed-exitcode 2 = changes, 4 = deletes would be held\n"
+        "example: sluice plan streams/ --base /srv/streams\n",
+        out);
 }
 
 static int by_name(const void *a, const void *b)
@@ -121,14 +122,16 @@ static int read_tree(const char *dir, struct side *side)
 
 static int get(const struct options *options, const char *route, json_t **ret)
 {
-    sl_autofree char *url = sl_asprintf("%s%s", options->server ? options->server : "http://sluice",
-                                        route);
+    sl_autofree char *url =
+        sl_asprintf("%s%s", options->server ? options->server : "http://sluice", route);
     const char *runtime = getenv("SLUICE_RUNTIME");
     sl_autofree char *standard = sl_asprintf("%s/http.sock", runtime ? runtime : "/run/sluice");
     struct sl_http_request request = {
         .method = "GET",
         .url = url,
-        .unix_socket = options->server ? NULL : options->socket ? options->socket : standard,
+        .unix_socket = options->server   ? NULL
+                       : options->socket ? options->socket
+                                         : standard,
         .timeout_ms = 5000,
         .max_body = 64u << 20,
     };
@@ -231,8 +234,8 @@ static bool would_hold(const struct side *old, const struct side *new, char ret_
         bool absent = new->count == 0 || !bsearch(&old->streams[i], new->streams, new->count,
                                                   sizeof(new->streams[0]), by_name);
         sl_history_get(&history, name)->owned = true;
-        accepted[i] = (struct sl_accepted){.name = name, .object = old->streams[i].object,
-                                           .absent = absent};
+        accepted[i] =
+            (struct sl_accepted){.name = name, .object = old->streams[i].object, .absent = absent};
         desired.streams[desired.count++] = (struct sl_desired_stream){
             .accepted = &accepted[i], .spec = old->streams[i].object->stream};
         if (absent) {
@@ -264,8 +267,8 @@ static size_t compare(const struct side *old, const struct side *new, struct cha
         } else if (order < 0) {
             const struct side_stream *gone = &old->streams[i++];
             change->name = gone->name;
-            change->kind = hold || gone->object->stream->protect ? SL_CHANGE_HELD
-                                                                 : SL_CHANGE_DELETE;
+            change->kind =
+                hold || gone->object->stream->protect ? SL_CHANGE_HELD : SL_CHANGE_DELETE;
             change->viewers = change->kind == SL_CHANGE_DELETE ? gone->readers : 0;
             if (gone->object->stream->protect) {
                 sl_buf_puts(&change->fields, "      protect is true: a commit must set it to false "

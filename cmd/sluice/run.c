@@ -108,7 +108,8 @@ static int restore(struct sl_daemon *daemon, struct sl_err *err)
     for (size_t i = 0; i < count && r == 0; i++) {
         if (!sl_memory_restore(&daemon->memory, list[i].name, list[i].file, list[i].file_sha,
                                list[i].generation, list[i].bytes, strlen(list[i].bytes))) {
-            sl_log(SL_LOG_WARN, "a saved manifest is not accepted any more, its stream is left as it is",
+            sl_log(SL_LOG_WARN,
+                   "a saved manifest is not accepted any more, its stream is left as it is",
                    "stream", list[i].name, "file", list[i].file, NULL);
         }
     }
@@ -171,8 +172,8 @@ static int set_up(struct sl_daemon *daemon, struct sl_err *err)
     daemon->resync_timer = sl_timer_new(daemon->loop, on_resync, daemon);
     daemon->drift_timer = sl_timer_new(daemon->loop, on_drift, daemon);
     daemon->retry_timer = sl_timer_new(daemon->loop, on_settled, daemon);
-    if (sl_engine_new(daemon->loop, settings, settings->node.name, daemon->secret, on_learnt, daemon,
-                      &daemon->engine, err) < 0 ||
+    if (sl_engine_new(daemon->loop, settings, settings->node.name, daemon->secret, on_learnt,
+                      daemon, &daemon->engine, err) < 0 ||
         sl_fleet_new(daemon->loop, settings, on_fleet_learnt, daemon, &daemon->fleet, err) < 0) {
         return -1;
     }

@@ -36,19 +36,18 @@ static void load_all(struct read_job *job, struct sl_snapshot *tree)
     intake->tree = tree;
     intake->arena = sl_arena_new();
     intake->count = tree->count;
-    intake->files =
-        sl_arena_alloc(intake->arena, (tree->count + 1) * sizeof(intake->files[0]));
-    struct sl_loaded_file *loaded = sl_arena_alloc(
-        intake->arena, (tree->count + 1) * sizeof(*loaded));
+    intake->files = sl_arena_alloc(intake->arena, (tree->count + 1) * sizeof(intake->files[0]));
+    struct sl_loaded_file *loaded =
+        sl_arena_alloc(intake->arena, (tree->count + 1) * sizeof(*loaded));
     size_t at = 0;
     /* Files that already own names go first, so that of two files that name one stream the
      * newcomer is the one refused. */
     for (int turn = 0; turn < 2; turn++) {
         for (size_t i = 0; i < tree->count; i++) {
             const struct sl_snapshot_file *file = &tree->files[i];
-            bool owner = job->owners_count > 0 &&
-                         bsearch(&file->path, job->owners, job->owners_count,
-                                 sizeof(job->owners[0]), by_text) != NULL;
+            bool owner =
+                job->owners_count > 0 && bsearch(&file->path, job->owners, job->owners_count,
+                                                 sizeof(job->owners[0]), by_text) != NULL;
             if (owner != (turn == 0)) {
                 continue;
             }
@@ -101,8 +100,9 @@ static void log_changes(const struct sl_daemon *daemon, const struct sl_intake *
         for (size_t j = 0; j < file->diags.count && !told; j++) {
             const struct sl_diag *diag = &file->diags.list[j];
             sl_log(diag->severity == SL_DIAG_ERROR ? SL_LOG_ERROR : SL_LOG_WARN,
-                   diag->severity == SL_DIAG_ERROR ? "manifest refused, its streams stay as they are"
-                                                   : "manifest warning",
+                   diag->severity == SL_DIAG_ERROR
+                       ? "manifest refused, its streams stay as they are"
+                       : "manifest warning",
                    "file", file->file, "line", sl_num(diag->place.line), "column",
                    sl_num(diag->place.column), "code", diag->code, "path", diag->path, "error",
                    diag->message, "hint", diag->hint, NULL);

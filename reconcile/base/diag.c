@@ -55,9 +55,7 @@ static void put_caret(const struct sl_diag *diag, struct sl_buf *out)
 void sl_diag_print(const struct sl_diag *diag, bool colour, struct sl_buf *out)
 {
     const char *strong = colour ? "\033[1m" : "", *none = colour ? "\033[0m" : "";
-    const char *tint = !colour                            ? ""
-                       : diag->severity == SL_DIAG_ERROR ? "\033[1;31m"
-                                                          : "\033[1;33m";
+    const char *tint = !colour ? "" : diag->severity == SL_DIAG_ERROR ? "\033[1;31m" : "\033[1;33m";
     sl_buf_printf(out, "%s%s", strong, diag->place.file ? diag->place.file : "-");
     if (diag->place.line > 0) {
         sl_buf_printf(out, ":%d:%d", diag->place.line, diag->place.column);
@@ -67,7 +65,8 @@ void sl_diag_print(const struct sl_diag *diag, bool colour, struct sl_buf *out)
                   diag->message);
     if (diag->excerpt && diag->place.line > 0) {
         int digits = snprintf(NULL, 0, "%d", diag->place.line);
-        sl_buf_printf(out, " %d | %s\n %*s | %s", diag->place.line, diag->excerpt, digits, "", tint);
+        sl_buf_printf(out, " %d | %s\n %*s | %s", diag->place.line, diag->excerpt, digits, "",
+                      tint);
         put_caret(diag, out);
         sl_buf_printf(out, "%s\n", none);
     }

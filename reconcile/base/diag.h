@@ -15,13 +15,13 @@ struct sl_place {
 
 struct sl_diag {
     enum sl_severity severity;
-    const char *code;    /* "E102" */
+    const char *code; /* "E102" */
     struct sl_place place;
-    int width;           /* characters under the caret, at least 1 */
-    const char *path;    /* field path: spec.source.file.path; "" for the whole file */
-    const char *message; /* one sentence without the place */
-    const char *hint;    /* how to fix it, or NULL */
-    const char *excerpt; /* the source line, or NULL */
+    int width;             /* characters under the caret, at least 1 */
+    const char *path;      /* field path: spec.source.file.path; "" for the whole file */
+    const char *message;   /* one sentence without the place */
+    const char *hint;      /* how to fix it, or NULL */
+    const char *excerpt;   /* the source line, or NULL */
     struct sl_place other; /* second place of an error across files; file NULL = none */
 };
 

@@ -25,8 +25,8 @@ int sl_err_set(struct sl_err *err, enum sl_err_class class, int os, const char *
 
 static enum sl_err_class class_of(int os)
 {
-    static const int transient[] = {EAGAIN,     EINTR,     ECONNREFUSED, ECONNRESET, ETIMEDOUT,
-                                    EPIPE,      EMFILE,    ENFILE,       ENOBUFS,    EBUSY,
+    static const int transient[] = {EAGAIN,      EINTR,        ECONNREFUSED, ECONNRESET, ETIMEDOUT,
+                                    EPIPE,       EMFILE,       ENFILE,       ENOBUFS,    EBUSY,
                                     ENETUNREACH, EHOSTUNREACH, ENOMEM};
     for (size_t i = 0; i < SL_COUNT(transient); i++) {
         if (os == transient[i]) {

@@ -15,9 +15,9 @@ enum sl_err_class {
 
 struct sl_err {
     enum sl_err_class class;
-    int os;           /* errno or 0 */
-    char code[40];    /* a word a program may test: "PortInUse", "StateUnwritable"; may be "" */
-    char text[512];   /* one sentence: what failed, where, what to do */
+    int os;         /* errno or 0 */
+    char code[40];  /* a word a program may test: "PortInUse", "StateUnwritable"; may be "" */
+    char text[512]; /* one sentence: what failed, where, what to do */
 };
 
 /* Sets *err (NULL allowed) and returns -1. `os` is an errno or 0; its text is not appended. */

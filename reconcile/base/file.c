@@ -21,7 +21,8 @@ int sl_file_read(int dirfd, const char *path, size_t max, char **ret_data, size_
     if (S_ISDIR(st.st_mode)) {
         return sl_err_os(err, EISDIR, "cannot read %s", path);
     }
-    size_t cap = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size + 1 : 4096, len = 0;
+    size_t cap = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size + 1 : 4096,
+           len = 0;
     sl_autofree char *data = sl_alloc(cap + 1);
     for (;;) {
         if (len == cap) {

@@ -62,8 +62,7 @@ void sl_log(enum sl_level level, const char *msg, ...)
     }
     struct sl_buf line = {0};
     char when[32];
-    sl_buf_printf(&line, "ts=%s level=%s msg=", sl_time_rfc3339(sl_now_wall(), when),
-                  names[level]);
+    sl_buf_printf(&line, "ts=%s level=%s msg=", sl_time_rfc3339(sl_now_wall(), when), names[level]);
     put_value(&line, msg);
     if (program) {
         sl_buf_printf(&line, " prog=%s", program);

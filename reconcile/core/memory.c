@@ -137,7 +137,8 @@ static void accept_object(struct sl_memory *memory, const struct sl_memory_file 
 
 static bool in_a_name(const struct sl_memory_file *file, size_t at)
 {
-    static const char inside[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/";
+    static const char inside[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/";
     return at < file->len && file->bytes[at] && strchr(inside, file->bytes[at]) != NULL;
 }
 

@@ -8,16 +8,16 @@
 #include "schemas/load.h"
 
 struct sl_memory_entry {
-    struct sl_arena *arena;     /* of accepted.* */
+    struct sl_arena *arena; /* of accepted.* */
     struct sl_accepted accepted;
     const char *file_sha, *bytes; /* the whole file it came from */
     size_t len;
-    bool dirty;                 /* to be saved */
+    bool dirty; /* to be saved */
 };
 struct sl_memory {
     struct sl_memory_entry **list; /* sorted by name; entries stay where they are */
     size_t count, cap;
-    bool valid;                 /* a valid snapshot was taken over since the daemon's start */
+    bool valid; /* a valid snapshot was taken over since the daemon's start */
 };
 /* One file of a snapshot: what was loaded of it and its bytes. */
 struct sl_memory_file {

@@ -8,7 +8,7 @@
 #define START_PATIENCE 3000 /* a START without a record is asked for again */
 #define KILL_PATIENCE  5000
 #define WAVE_LEAST     5
-#define WAVE_CAP       400
+#define WAVE_CAP       1000
 
 const char *sl_action_name(enum sl_action_kind kind)
 {

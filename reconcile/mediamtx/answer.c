@@ -58,6 +58,19 @@ void *sl_mtx_parse_global(const char *body, size_t len)
     return global;
 }
 
+void *sl_mtx_parse_conf(const char *body, size_t len)
+{
+    json_t *object = json_loadb(body, len, 0, NULL);
+    struct sl_path_conf *conf = sl_alloc(sizeof(*conf));
+
+    if (sl_mtx_path_from_json(object, conf) < 0) {
+        free(conf);
+        conf = NULL;
+    }
+    json_decref(object);
+    return conf;
+}
+
 void *sl_mtx_parse_confs(const char *body, size_t len)
 {
     json_t *object = json_loadb(body, len, 0, NULL);

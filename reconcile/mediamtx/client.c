@@ -222,3 +222,11 @@ void sl_mtx_call_delete(struct sl_mtx_client *client, const char *name, sl_mtx_a
 
     sl_mtx_call(client, "DELETE", target, NULL, NULL, fn, user);
 }
+
+void sl_mtx_call_get(struct sl_mtx_client *client, const char *name, sl_mtx_answer_fn *fn,
+                     void *user)
+{
+    sl_autofree char *target = target_of("/v3/config/paths/get/", name);
+
+    sl_mtx_call(client, "GET", target, NULL, sl_mtx_parse_conf, fn, user);
+}

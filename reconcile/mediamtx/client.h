@@ -30,6 +30,10 @@ void sl_mtx_call_replace(struct sl_mtx_client *client, const struct sl_path_conf
 void sl_mtx_call_delete(struct sl_mtx_client *client, const char *name, sl_mtx_answer_fn *fn,
                         void *user);
 
+/* GET /v3/config/paths/get/NAME: struct sl_path_conf, status 404: there is none. */
+void sl_mtx_call_get(struct sl_mtx_client *client, const char *name, sl_mtx_answer_fn *fn,
+                     void *user);
+
 struct sl_mtx_info {
     char version[32], started[40];
 };
@@ -56,4 +60,5 @@ struct sl_mtx_live { /* sorted by name */
 #define SL_MTX_GET_GLOBAL "/v3/config/global/get"
 #define SL_MTX_GET_CONFS  "/v3/config/paths/list?itemsPerPage=1000000"
 #define SL_MTX_GET_LIVE   "/v3/paths/list?itemsPerPage=1000000"
-sl_mtx_parse_fn sl_mtx_parse_info, sl_mtx_parse_global, sl_mtx_parse_confs, sl_mtx_parse_live;
+sl_mtx_parse_fn sl_mtx_parse_info, sl_mtx_parse_global, sl_mtx_parse_confs, sl_mtx_parse_live,
+    sl_mtx_parse_conf;

@@ -164,3 +164,25 @@ bool sl_ops_open(const struct sl_ops *ops, const struct sl_mtx_confs *confs)
     }
     return false;
 }
+
+void sl_mtx_confs_put(struct sl_mtx_confs **confs, const char *name,
+                      const struct sl_path_conf *conf)
+{
+    struct sl_mtx_confs *list = *confs;
+    size_t at = 0;
+    bool there;
+
+    while (at < list->count && strcmp(list->list[at].name, name) < 0)
+        at++;
+    there = at < list->count && strcmp(list->list[at].name, name) == 0;
+    if (there && !conf) {
+        memmove(&list->list[at], &list->list[at + 1], (--list->count - at) * sizeof(list->list[0]));
+    } else if (conf) {
+        list = sl_realloc(list, sizeof(*list) + (list->count + 1) * sizeof(list->list[0]));
+        if (!there)
+            memmove(&list->list[at + 1], &list->list[at],
+                    (list->count++ - at) * sizeof(list->list[0]));
+        list->list[at] = *conf;
+    }
+    *confs = list;
+}

@@ -42,5 +42,8 @@ void sl_wanted_diff(const struct sl_wanted *wanted, const struct sl_mtx_confs *c
                     struct sl_ops *ret);
 /* Is one of them not to be seen yet? */
 bool sl_ops_open(const struct sl_ops *ops, const struct sl_mtx_confs *confs);
+/* One path as read back by itself (NULL: not there) into the list. */
+void sl_mtx_confs_put(struct sl_mtx_confs **confs, const char *name,
+                      const struct sl_path_conf *conf);
 void sl_ops_clear(struct sl_ops *ops);
 bool sl_mtx_path_same(const struct sl_path_conf *a, const struct sl_path_conf *b);

@@ -10,16 +10,18 @@
 #include "reconcile/mediamtx/wanted.h"
 #include <fcntl.h>
 
-#define QUEUE         42
-#define POLL_MS       10   /* or as long as the last one took: each clones its configuration */
-#define LOAD_US       100  /* a path, at least, to load a file */
-#define UNSEEN_MS     1200 /* not loaded by then: the event was dropped, rename again */
-#define ROUNDS        5
-#define DEAF_MS       1010 /* MediaMTX drops file events this long after a reload */
-#define PERSIST_MS    2000
-#define PERSIST_CAP   10000
-#define READBACK_MS   20
-#define READBACK_MAX  50
+#define QUEUE        42
+#define POLL_MS      10   /* or as long as the last one took: each clones its configuration */
+#define LOAD_US      100  /* a path, at least, to load a file */
+#define UNSEEN_MS    1200 /* not loaded by then: the event was dropped, rename again */
+#define ROUNDS       5
+#define DEAF_MS      1010 /* MediaMTX drops file events this long after a reload */
+#define PERSIST_MS   2000
+#define PERSIST_CAP  10000
+#define READBACK_MS  20
+#define READBACK_MAX 50
+#define READ_EACH    8 /* up to so many API changes are read back one by one, cheaper than the list \
+                        */
 #define FILE_RETRY_MS 30000
 
 enum step {
@@ -258,6 +260,16 @@ static void polled(void *user, long status, void *parsed, const char *error)
 /* --- by the API ---------------------------------------------------------------------------- */
 
 static void api_next(struct sl_writer *w);
+static void op_read(void *user, long status, void *parsed, const char *error);
+
+/* Whatever is now is read again by the engine, then decided again. */
+static void give_up(struct sl_writer *w, const struct sl_op *op, const char *reason)
+{
+    sl_log(SL_LOG_WARN, "mediamtx write failed", "path", op->name, "reason", reason, NULL);
+    free(w->confs);
+    w->confs = NULL;
+    outcome(w);
+}
 
 static void api_answered(void *user, long status, void *parsed, const char *error)
 {
@@ -272,23 +284,35 @@ static void api_answered(void *user, long status, void *parsed, const char *erro
         sl_wanted_reject(&w->wanted, op->conf, error);
         sl_log(SL_LOG_ERROR, "mediamtx refuses a path", "path", op->name, "reason", error, NULL);
     } else if (status != 200 && !(status == 404 && !op->conf)) {
-        sl_log(SL_LOG_WARN, "mediamtx write failed", "path", op->name, "reason", error, NULL);
-        free(w->confs); /* read again what is, then decide again */
-        w->confs = NULL;
-        outcome(w);
+        give_up(w, op, error);
+        return;
+    } else if (w->ops.count <= READ_EACH) {
+        enter(w, STEP_READBACK);
+        w->reads = 0;
+        sl_mtx_call_get(w->options.client, op->name, op_read, w);
         return;
     }
     w->op++;
     api_next(w);
 }
 
+static void api_done(struct sl_writer *w)
+{
+    persist_later(w);
+    outcome(w);
+}
+
 static void api_next(struct sl_writer *w)
 {
     const struct sl_op *op = &w->ops.list[w->op];
 
+    w->reads = 0;
+    if (w->op == w->ops.count && w->ops.count <= READ_EACH) {
+        api_done(w);
+        return;
+    }
     if (w->op == w->ops.count) {
         enter(w, STEP_READBACK);
-        w->reads = 0;
         read_confs(w);
         return;
     }
@@ -299,6 +323,28 @@ static void api_next(struct sl_writer *w)
         sl_mtx_call_replace(w->options.client, op->conf, api_answered, w);
     else
         sl_mtx_call_delete(w->options.client, op->name, api_answered, w);
+}
+
+/* One path after its change: MediaMTX says 200 before it is applied. */
+static void op_read(void *user, long status, void *parsed, const char *error)
+{
+    struct sl_writer *w = user;
+    const struct sl_op *op = &w->ops.list[w->op];
+    sl_autofree struct sl_path_conf *is = parsed;
+
+    if (w->step != STEP_READBACK)
+        return;
+    if (!is && status != 404) {
+        give_up(w, op, error);
+        return;
+    }
+    if ((op->conf ? is && sl_mtx_path_same(op->conf, is) : !is) || ++w->reads >= READBACK_MAX) {
+        sl_mtx_confs_put(&w->confs, op->name, is);
+        w->op++;
+        api_next(w);
+        return;
+    }
+    sl_timer_at(w->timer, sl_now_mono() + READBACK_MS / 4);
 }
 
 static void confs_read(void *user, long status, void *parsed, const char *error)
@@ -325,8 +371,9 @@ static void confs_read(void *user, long status, void *parsed, const char *error)
         return;
     }
     if (api)
-        persist_later(w);
-    outcome(w);
+        api_done(w);
+    else
+        outcome(w);
 }
 
 static void read_confs(struct sl_writer *w)
@@ -382,6 +429,11 @@ static void timer(void *user)
                     w);
         break;
     case STEP_READBACK:
+        if (w->ops.count <= READ_EACH)
+            sl_mtx_call_get(w->options.client, w->ops.list[w->op].name, op_read, w);
+        else
+            read_confs(w);
+        break;
     case STEP_CONFS:
         read_confs(w);
         break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The effective specs as JSON, by the table of fields: a new field needs no line here; each value is
- * written as a manifest would write it. Layer: web. Specs hold references to secrets, never secrets.
+ * The effective specs as JSON, by the table of fields: a new field needs no line here; each value
+ * is written as a manifest would write it. Layer: web. Specs hold references to secrets, never
+ * secrets.
  */
 #include "reconcile/web/web_impl.h"
 #include "schemas/field.h"

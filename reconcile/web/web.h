@@ -16,9 +16,9 @@ void sl_web_free(struct sl_web *web);
 const char *sl_web_address(const struct sl_web *web); /* http://127.0.0.1:8080 */
 /* Publishes a status: taken over, the one before is freed when no request reads it. */
 void sl_web_publish(struct sl_web *web, struct sl_status *status);
-void sl_web_ready(struct sl_web *web, bool ready);   /* /readyz */
-void sl_web_beat(struct sl_web *web, int64_t mono);  /* /livez: the loop lives */
-bool sl_web_watched(const struct sl_web *web);       /* somebody looked within 10 s */
+void sl_web_ready(struct sl_web *web, bool ready);  /* /readyz */
+void sl_web_beat(struct sl_web *web, int64_t mono); /* /livez: the loop lives */
+bool sl_web_watched(const struct sl_web *web);      /* somebody looked within 10 s */
 /* Shape of contract 4; the caller frees. */
 char *sl_status_json(const struct sl_status *status);
 char *sl_desired_json(const struct sl_status *status); /* /api/v1/desired: effective specs, facts */

@@ -17,7 +17,7 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     for world in getattr(item, "worlds", []) if report.failed and report.when == "call" else []:
-        report.sections.append(("logs", world.all_logs()[-9000:]))
+        report.sections.append(("logs", world.all_logs(last=6000)))
 
 
 @pytest.fixture

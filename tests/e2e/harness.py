@@ -65,7 +65,7 @@ def holds(condition, what, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert condition(), what
-        time.sleep(0.02)
+        time.sleep(min(0.02, max(0, end - time.monotonic())))
 
 
 # --- ports ---------------------------------------------------------------------------------------
@@ -355,10 +355,10 @@ class World:
         except FileNotFoundError:
             return ""
 
-    def all_logs(self):
-        text = self.log()
+    def all_logs(self, last=None):
+        text = self.log()[-last if last else 0:]
         for path in sorted((self.run / "log").glob("*.log")):
-            text += f"\n--- {path.name}\n" + path.read_text(errors="replace")
+            text += f"\n--- {path.name}\n" + path.read_text(errors="replace")[-last if last else 0:]
         return text
 
     # --- files ---

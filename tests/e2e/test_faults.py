@@ -94,8 +94,8 @@ def test_media_that_is_none(world):
     before = settled_pair(world)
     (world.media / "text.mp4").write_text("this is no film\n" * 100)
     world.add("text", source={"file": {"path": "text.mp4"}})
-    wait(lambda: "NotMedia" in world.reasons("text"), "NotMedia", 20)
-    assert "text.mp4" in world.reasons("text")
+    wait(lambda: "text.mp4 is no media" in world.condition("text", "Ready")["message"]
+         and "NotMedia" in world.reasons("text"), "NotMedia", 20)
     assert (world.encoder("a"), world.encoder("b")) == before
     world.add_media("clip.mp4", as_name="text.mp4")
     world.wait_settled("text", timeout=30)

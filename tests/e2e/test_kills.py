@@ -146,13 +146,18 @@ def test_mediamtx(world):
 
 
 def test_daemon_and_mediamtx_together(world):
+    """The daemon dies at each moment of bringing MediaMTX back: the next one takes up from there."""
     world.add("a", "b")
     world.wait_settled("a", "b")
-    os.kill(world.mediamtx()[0], signal.SIGKILL)
-    world.kill()
-    world.start()
+    for moment in (0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08):
+        os.kill(world.mediamtx()[0], signal.SIGKILL)
+        holds(lambda: True, "", moment)
+        world.kill()
+        world.start()
+        wait(world.mediamtx, "MediaMTX is back")
     world.wait_settled("a", "b", timeout=30)
     world.reader("a").more(25)
+    world.stop()
 
 
 def test_sigterm_detaches_and_the_next_daemon_adopts(make_world):

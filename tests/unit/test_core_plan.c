@@ -479,8 +479,8 @@ static void many_starts_share_a_write(void **state)
     assert_int_equal(f->plan.wake, NOW + 200);
     for (int i = 0; i < 6; i++) /* a wave that never ends is not waited for */
         many[i].record.since = WALL + 350;
-    f->observed.now += 400;
-    f->observed.wall += 400;
+    f->observed.now += 1000;
+    f->observed.wall += 1000;
     make(f);
     assert_false(f->plan.engine_wait);
 }

@@ -105,6 +105,18 @@ static void differs(void **state)
     confs->list[1] = plain("b");
     confs->list[1].record = true;
     confs->list[2] = plain("c");
+    want[2].max_readers = 5; /* in and out of the list of what is, at each place */
+    sl_mtx_confs_put(&confs, "d", &want[2]);
+    sl_mtx_confs_put(&confs, "0", &want[2]);
+    sl_mtx_confs_put(&confs, "d", &want[2]);
+    assert_int_equal(confs->count, 5);
+    assert_string_equal(confs->list[4].name, "d");
+    sl_mtx_confs_put(&confs, "0", NULL);
+    sl_mtx_confs_put(&confs, "d", NULL);
+    sl_mtx_confs_put(&confs, "nobody", NULL);
+    assert_int_equal(confs->count, 3);
+    assert_string_equal(confs->list[0].name, "a");
+    want[2].max_readers = 0;
     sl_wanted_set(&wanted, want, 3, removed, 2);
     sl_wanted_diff(&wanted, confs, &ops);
     assert_int_equal(ops.count, 3); /* c goes, b differs, d is missing; a stays */
