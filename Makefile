@@ -52,6 +52,11 @@ ENCODER_PKGS := libavformat libavcodec libavfilter libswscale libswresample liba
 DAEMON_LIBS = $(call pkg,libs,$(DAEMON_PKGS)) -linotifytools -lpthread
 ENCODER_LIBS = $(call pkg,libs,$(ENCODER_PKGS)) -lpthread -lm
 
+# gcc's flow warnings give false alarms under sanitizers, as its manual says.
+ifneq ($(filter asan tsan,$(VARIANT)),)
+  FLAGS += -Wno-format-truncation -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-truncation
+endif
+
 # --- what belongs to what --------------------------------------------------------------------
 WIRE_SRC := schemas/facts.c schemas/encspec.c schemas/record.c
 BASE_SRC := $(wildcard reconcile/base/*.c)

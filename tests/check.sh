@@ -30,6 +30,7 @@ build() {
 }
 unit() { make --no-print-directory unit VARIANT="$1"; }
 simulate() { build/release/sim; }
+mutants() { tests/sim/mutants.sh; }
 corpora() { tests/fuzz/run.sh --replay; }
 golden() { "$python" -m pytest -q tests/golden; }
 e2e() { BUILD="build/$1" "$python" -m pytest -q -n "$jobs" tests/e2e; }
@@ -46,6 +47,7 @@ suite unit unit release
 suite unit-asan unit asan
 suite golden golden
 suite sim simulate
+suite mutants mutants
 suite corpora corpora
 suite e2e e2e release
 suite e2e-asan e2e asan

@@ -20,8 +20,9 @@
 #define PERSIST_CAP  10000
 #define READBACK_MS  20
 #define READBACK_MAX 50
-#define READ_EACH    8 /* up to so many API changes are read back one by one, cheaper than the list \
-                        */
+#define READ_EACH                                                                                  \
+    8 /* up to so many API changes are read back one by one, cheaper than the list                 \
+       */
 #define FILE_RETRY_MS 30000
 
 enum step {
@@ -74,10 +75,9 @@ static void read_confs(struct sl_writer *w);
 
 bool sl_writer_by_api(size_t changes, size_t paths, int64_t wait)
 {
-    /* Measured (docs/adr/0004): an API write 3 ms + 0.08 ms a path; a file 25 ms + 0.2 ms a path.
-     */
-    int64_t api = (int64_t)changes * (300 + 8 * (int64_t)paths);
-    int64_t file = 2500 + 20 * (int64_t)paths + 100 * wait;
+    /* Microseconds, read back included, as measured at 10, 100 and 1,000 paths (docs/adr/0004). */
+    int64_t api = (int64_t)changes * (3000 + 120 * (int64_t)paths);
+    int64_t file = 22000 + 325 * (int64_t)paths + 1000 * wait;
 
     return api <= file;
 }

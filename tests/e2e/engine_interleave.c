@@ -3,8 +3,9 @@
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL interleave ROUNDS SEED
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL bench PATHS
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL run SECONDS
- * Prints "READY URL USER PASSWORD" once reachable, waits for a line on stdin (interleave), and ends
- * with one line of JSON.
+ * MEDIAMTX "-": somebody else's runs already; TEMPLATE "-": and only its API is there, else it
+ * loads DIR/mediamtx/mediamtx.yml and its users are ours too. Prints "READY URL USER PASSWORD" once
+ * reachable, waits for a line on stdin (interleave), and ends with one line of JSON.
  */
 #include "reconcile/base/log.h"
 #include "reconcile/base/time.h"
@@ -257,6 +258,7 @@ int main(int argc, char **argv)
 {
     struct sl_settings settings = {0};
     struct sl_err err = {0};
+    char *config = NULL, users[] = "own";
     int code = 2;
 
     if (argc < 7)
@@ -265,9 +267,13 @@ int main(int argc, char **argv)
         sl_log_level(SL_LOG_DEBUG);
     settings.state = argv[1];
     settings.runtime = argv[1];
-    settings.mediamtx.managed = true;
+    settings.mediamtx.managed = strcmp(argv[2], "-") != 0;
     settings.mediamtx.binary = argv[2];
-    settings.mediamtx.template_ = argv[3];
+    if (strcmp(argv[3], "-") != 0) {
+        settings.mediamtx.template_ = argv[3];
+        settings.mediamtx.config = config = sl_asprintf("%s/mediamtx/mediamtx.yml", argv[1]);
+        settings.mediamtx.users = users;
+    }
     settings.mediamtx.api.url = argv[4];
     settings.timing.drift = 15000;
     if (sl_loop_new(&loop, &err) < 0 ||
@@ -286,5 +292,6 @@ int main(int argc, char **argv)
     sl_engine_free(engine);
     sl_loop_free(loop);
     free(paths);
+    free(config);
     return code;
 }

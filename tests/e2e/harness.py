@@ -460,7 +460,8 @@ class World:
     # --- processes ---
     def encoder(self, name):
         """The identity of a stream's encoder."""
-        return ident(self.stream(name)["encoder"]["pid"])
+        one = self.stream(name)
+        return ident(one["encoder"]["pid"]) if one else None
 
     def encoders(self):
         return {one["name"]: one["encoder"]["pid"] for one in self.status()["streams"]

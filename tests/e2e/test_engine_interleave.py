@@ -39,9 +39,12 @@ def fixture_driver():
 
 
 class Engine:
-    """A driver process with a template of its own; ended, with its MediaMTX, by pid."""
+    """A driver process with a template of its own; ended, with its MediaMTX, by pid.
 
-    def __init__(self, driver, tmp_path, *args):
+    whose: "managed"; "shared" (another's, which loads our file); "remote" (its API alone).
+    """
+
+    def __init__(self, driver, tmp_path, whose, *args):
         self.dir = tmp_path
         self.api, self.rtsp = free_ports(2)
         template = tmp_path / "template.yml"
@@ -50,10 +53,23 @@ class Engine:
             f"rtspTransports: [tcp]\nrtspAddress: 127.0.0.1:{self.rtsp}\n"
             "rtmp: no\nhls: no\nwebrtc: no\nsrt: no\nmoq: no\n")
         self.log = open(tmp_path / "driver.log", "w", encoding="utf-8")
+        self.theirs = None
+        if whose != "managed":
+            (tmp_path / "mediamtx").mkdir()
+            (tmp_path / "mediamtx/mediamtx.yml").write_text(template.read_text())
+            self.start_theirs()
         self.process = subprocess.Popen(
-            [driver, str(tmp_path), str(MEDIAMTX), str(template), f"http://127.0.0.1:{self.api}",
+            [driver, str(tmp_path), str(MEDIAMTX) if whose == "managed" else "-",
+             "-" if whose == "remote" else str(template), f"http://127.0.0.1:{self.api}",
              *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
             text=True)
+
+    def start_theirs(self):
+        if self.theirs:
+            self.theirs.kill()
+            self.theirs.wait()
+        self.theirs = subprocess.Popen([str(MEDIAMTX), str(self.dir / "mediamtx/mediamtx.yml")],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def line(self):
         return self.process.stdout.readline().strip()
@@ -74,6 +90,9 @@ class Engine:
             self.process.kill()
         self.process.wait()
         self.log.close()
+        if self.theirs:
+            self.theirs.kill()
+            self.theirs.wait()
         if pid:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -110,7 +129,7 @@ def until(what, seconds=20):
 
 
 def test_no_publisher_is_dropped(start):
-    engine = start("interleave", ROUNDS, SEED)
+    engine = start("managed", "interleave", ROUNDS, SEED)
     word, url, user, password = engine.line().split()
     assert word == "READY"
 
@@ -143,7 +162,7 @@ def test_no_publisher_is_dropped(start):
 
 
 def test_killed_comes_back_with_everything(start):
-    engine = start("run", 30)
+    engine = start("managed", "run", 30)
     until(lambda: engine.line() == "up|||agrees")
     first = engine.record()["pid"]
     os.kill(first, signal.SIGKILL)
@@ -153,7 +172,7 @@ def test_killed_comes_back_with_everything(start):
 
 
 def test_outlives_the_daemon_and_is_adopted(start, driver):
-    engine = start("run", 30)
+    engine = start("managed", "run", 30)
     until(lambda: engine.line() == "up|||agrees")
     first = engine.record()
     engine.process.kill()
@@ -181,7 +200,7 @@ def test_port_in_use_is_named(start, driver, tmp_path):
         assert done.returncode == 1
         assert f"PortInUse: port {port}" in done.stderr and "rtspAddress" in done.stderr
     # Taken after the check: MediaMTX dies, its log line is told, and it comes up when it is free.
-    engine = start("run", 30)
+    engine = start("managed", "run", 30)
     until(lambda: engine.line() == "up|||agrees")
     pid = engine.record()["pid"]
     os.kill(pid, signal.SIGSTOP)
@@ -196,4 +215,15 @@ def test_port_in_use_is_named(start, driver, tmp_path):
         lines = []
         until(lambda: lines.append(engine.line()) or lines[-1].startswith("down|PortInUse"))
         assert f"port {engine.rtsp}" in lines[-1] and "bind: address already in use" in lines[-1]
+    until(lambda: engine.line() == "up|||agrees")
+
+
+@pytest.mark.parametrize("whose", ["shared", "remote"])
+def test_somebody_elses(start, whose):
+    engine = start(whose, "run", 30)
+    until(lambda: engine.line() == "up|||agrees")
+    text = (engine.dir / "mediamtx/mediamtx.yml").read_text()
+    assert ("sluice-gen-" in text) == (whose == "shared")
+    engine.start_theirs()
+    until(lambda: engine.line().startswith("down|"))
     until(lambda: engine.line() == "up|||agrees")

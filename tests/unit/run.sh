@@ -10,7 +10,8 @@ passed=0 failed=0
 for rc in "$dir"/*.rc; do
     out=${rc%.rc}.out
     ok=$(grep -c '^\[       OK \]' "$out")
-    bad=$(grep -c '^\[  FAILED  \] [a-z_0-9]*$' "$out")
+    bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s), listed below.*/\1/p' "$out" | head -n 1)
+    bad=${bad:-0}
     if [[ $(cat "$rc") != 0 ]]; then
         ((bad > 0)) || bad=1
         cat "$out"

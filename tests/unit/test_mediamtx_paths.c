@@ -107,7 +107,9 @@ static void differs(void **state)
     confs->list[2] = plain("c");
     want[2].max_readers = 5; /* in and out of the list of what is, at each place */
     sl_mtx_confs_put(&confs, "d", &want[2]);
-    sl_mtx_confs_put(&confs, "0", &want[2]);
+    want[0] = plain("0");
+    sl_mtx_confs_put(&confs, "0", &want[0]);
+    want[0] = plain("a");
     sl_mtx_confs_put(&confs, "d", &want[2]);
     assert_int_equal(confs->count, 5);
     assert_string_equal(confs->list[4].name, "d");
