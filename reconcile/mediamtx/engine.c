@@ -239,6 +239,7 @@ static void on_info(void *user, long status, void *parsed, const char *error)
     if (*e->last_started && strcmp(e->last_started, info->started) != 0) {
         e->restarts++;
         unreachable(e, "EngineRestarted", "MediaMTX was started anew");
+        tell(e);
     }
     snprintf(e->seen.version, sizeof(e->seen.version), "%s", info->version);
     snprintf(e->seen.started, sizeof(e->seen.started), "%s", info->started);

@@ -242,8 +242,9 @@ static int run(int seconds)
         char now[400];
         struct sl_seen_engine s = seen();
 
-        snprintf(now, sizeof(now), "%s|%s|%s|%s", s.reachable ? "up" : "down",
-                 sl_engine_error_code(engine), s.error, agrees() ? "agrees" : "differs");
+        snprintf(now, sizeof(now), "%s|%s|%s|%s|%llu", s.reachable ? "up" : "down",
+                 sl_engine_error_code(engine), s.error, agrees() ? "agrees" : "differs",
+                 (unsigned long long)sl_engine_restarts(engine));
         if (strcmp(now, last) != 0)
             printf("%s\n", now);
         fflush(stdout);

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MEDIAMTX = ROOT / "build/mediamtx/mediamtx"
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 ROUNDS = int(os.environ.get("SLUICE_INTERLEAVINGS", "120"))
+UP = "up|||agrees|{}"  # reachable, no error, all as wanted, restarts seen
 SEED = int(os.environ.get("SLUICE_SEED", "1"))
 
 
@@ -163,17 +164,17 @@ def test_no_publisher_is_dropped(start):
 
 def test_killed_comes_back_with_everything(start):
     engine = start("managed", "run", 30)
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(0))
     first = engine.record()["pid"]
     os.kill(first, signal.SIGKILL)
     assert until(engine.line).startswith("down|EngineDied|MediaMTX was killed by signal 9")
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(1))
     assert engine.record()["pid"] != first
 
 
 def test_outlives_the_daemon_and_is_adopted(start, driver):
     engine = start("managed", "run", 30)
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(0))
     first = engine.record()
     engine.process.kill()
     engine.process.wait()
@@ -182,7 +183,7 @@ def test_outlives_the_daemon_and_is_adopted(start, driver):
          f"http://127.0.0.1:{engine.api}", "run", "4"], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True)
     out, err = again.communicate(timeout=30)
-    assert "up|||agrees" in out and "mediamtx adopted" in err
+    assert UP.format(0) in out and "mediamtx adopted" in err
     assert "mediamtx started" not in err
     assert f"pid={first['pid']} reason=\"on-exit=stop\"" in err
 
@@ -201,7 +202,7 @@ def test_port_in_use_is_named(start, driver, tmp_path):
         assert f"PortInUse: port {port}" in done.stderr and "rtspAddress" in done.stderr
     # Taken after the check: MediaMTX dies, its log line is told, and it comes up when it is free.
     engine = start("managed", "run", 30)
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(0))
     pid = engine.record()["pid"]
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
@@ -215,15 +216,14 @@ def test_port_in_use_is_named(start, driver, tmp_path):
         lines = []
         until(lambda: lines.append(engine.line()) or lines[-1].startswith("down|PortInUse"))
         assert f"port {engine.rtsp}" in lines[-1] and "bind: address already in use" in lines[-1]
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(1))
 
 
 @pytest.mark.parametrize("whose", ["shared", "remote"])
 def test_somebody_elses(start, whose):
     engine = start(whose, "run", 30)
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(0))
     text = (engine.dir / "mediamtx/mediamtx.yml").read_text()
     assert ("sluice-gen-" in text) == (whose == "shared")
     engine.start_theirs()
-    until(lambda: engine.line().startswith("down|"))
-    until(lambda: engine.line() == "up|||agrees")
+    until(lambda: engine.line() == UP.format(1))
