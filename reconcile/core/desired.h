@@ -16,6 +16,7 @@ struct sl_accepted {
     const char *hash;    /* sl_spec_hash of the effective spec */
     const struct sl_object *object;
     bool file_broken; /* its file has errors now: this is the last known good */
+    bool in_doubt;    /* kept only because a new file with errors names it: the guard counts it */
     bool absent;      /* not in the newest valid snapshot: wants deletion */
 };
 

@@ -71,8 +71,10 @@ bool sl_guard_holds(const struct sl_history *history, const struct sl_desired *d
         return false;
     if (!desired->root_present)
         return true;
-    for (size_t i = 0; i < desired->count; i++)
+    for (size_t i = 0; i < desired->count; i++) {
         left += !desired->streams[i].accepted->absent;
+        d += desired->streams[i].accepted->in_doubt;
+    }
     for (size_t i = 0; i < history->count; i++)
         p += history->list[i].owned;
     for (size_t i = 0; i < count; i++) /* accepted once, never made: counts on both sides */

@@ -126,6 +126,7 @@ static void accept_object(struct sl_memory *memory, const struct sl_memory_file 
         sl_streq(old->accepted.file, loaded->file)) {
         old->accepted.absent = false;
         old->accepted.file_broken = false;
+        old->accepted.in_doubt = false;
         return;
     }
     uint64_t generation = old ? old->accepted.generation + (same ? 0 : 1) : 1;
@@ -162,6 +163,7 @@ void sl_memory_accept(struct sl_memory *memory, const struct sl_memory_file *fil
     for (size_t i = 0; i < memory->count; i++) {
         memory->list[i]->accepted.absent = true;
         memory->list[i]->accepted.file_broken = false;
+        memory->list[i]->accepted.in_doubt = false;
     }
     for (size_t i = 0; i < count; i++) {
         const struct sl_loaded_file *loaded = &files[i].loaded;
@@ -180,6 +182,7 @@ void sl_memory_accept(struct sl_memory *memory, const struct sl_memory_file *fil
                                      (!known && holds_name(&files[i], accepted->name)))) {
                 accepted->absent = false;
                 accepted->file_broken = true;
+                accepted->in_doubt = !sl_streq(accepted->file, files[i].loaded.file);
             }
         }
     }

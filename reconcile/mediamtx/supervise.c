@@ -7,6 +7,7 @@
 #include "reconcile/base/log.h"
 #include "reconcile/base/time.h"
 #include "reconcile/mediamtx/log.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -230,7 +231,48 @@ static int write_record(struct sl_supervise *s, int pid, struct sl_err *err)
     return r;
 }
 
-/* Only a process that the record proves to be ours; the engine then asks /v3/info. */
+/* A daemon killed between starting MediaMTX and writing its record leaves one without a record:
+ * known by our rendered file, which nobody else is started with. 0: none. */
+static int find_running(const struct sl_supervise *s)
+{
+    DIR *proc = opendir("/proc");
+    int found = 0;
+
+    for (struct dirent *entry; proc && !found && (entry = readdir(proc));) {
+        char path[300];
+        sl_autofree char *words = NULL;
+        size_t len = 0;
+
+        snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+            sl_file_read(AT_FDCWD, path, 65536, &words, &len, NULL) < 0)
+            continue;
+        size_t first = strlen(words) + 1;
+        if (first < len && sl_streq(words + first, s->config) &&
+            len == first + strlen(s->config) + 1)
+            found = atoi(entry->d_name);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static void adopt_unrecorded(struct sl_supervise *s)
+{
+    int pid = find_running(s);
+
+    if (pid == 0 || watch(s, pid, NULL) < 0)
+        return;
+    if (write_record(s, pid, NULL) < 0) {
+        forget(s);
+        return;
+    }
+    sl_log(SL_LOG_INFO, "mediamtx adopted", "pid", sl_num(pid), "reason",
+           "it has no record, but runs on our rendered file", NULL);
+}
+
+/* A process that the record proves to be ours, or else one that runs on our file; the engine then
+ * asks /v3/info. */
 static void adopt(struct sl_supervise *s)
 {
     sl_autofree char *text = NULL;
@@ -238,8 +280,10 @@ static void adopt(struct sl_supervise *s)
     size_t len;
     int pid;
 
-    if (sl_file_read(AT_FDCWD, s->record, 65536, &text, &len, NULL) < 0)
+    if (sl_file_read(AT_FDCWD, s->record, 65536, &text, &len, NULL) < 0) {
+        adopt_unrecorded(s);
         return;
+    }
     object = json_loadb(text, len, 0, NULL);
     pid = (int)json_integer_value(json_object_get(object, "pid"));
     if (pid > 1 && sl_streq(json_string_value(json_object_get(object, "bootId")), sl_boot_id()) &&
@@ -251,6 +295,7 @@ static void adopt(struct sl_supervise *s)
                "its record, start time and boot agree", NULL);
     } else {
         unlink(s->record);
+        adopt_unrecorded(s);
     }
     json_decref(object);
 }

@@ -210,17 +210,58 @@ def sluice(count, adds, seconds):
         world.close()
 
 
-def thousand_paths():
-    """By the driver of the writer to MediaMTX, when it is built: it prints the seconds."""
+def template(ports):
+    """A quiet MediaMTX with RTSP and its API: the text and the API's port."""
+    api = ports.take()
+    return yaml.safe_dump({
+        "api": True, "apiAddress": f"127.0.0.1:{api}", "rtsp": True, "rtspTransports": ["tcp"],
+        "rtspAddress": f"127.0.0.1:{ports.take()}", "rtmp": False, "hls": False, "webrtc": False,
+        "srt": False, "moq": False}), api
+
+
+def paths_by_api(count):
+    """What one has without Sluice: a call a path."""
+    ports = Ports()
+    with tempfile.TemporaryDirectory(prefix="slb-", dir="/tmp") as root:
+        text, port = template(ports)
+        file = Path(root) / "mediamtx.yml"
+        file.write_text(text)
+        process = subprocess.Popen([str(MEDIAMTX), str(file)], stdout=subprocess.DEVNULL)
+        try:
+            session = requests.Session()
+            base = f"http://127.0.0.1:{port}/v3/config/paths"
+            until(lambda: session.get(base + "/list", timeout=5).ok, "MediaMTX is up", 10)
+            began = time.monotonic()
+            for number in range(count):
+                session.post(f"{base}/add/path{number}", json={"source": "publisher"},
+                             timeout=60).raise_for_status()
+            until(lambda: session.get(base + "/list", timeout=60).json()["itemCount"] >= count,
+                  "all paths there", 60)
+            return {"thousand_paths_s": time.monotonic() - began}
+        finally:
+            process.terminate()
+            process.wait(20)
+            ports.close()
+
+
+def paths_by_sluice(count):
+    """The writer to MediaMTX alone, driven by tests/e2e/engine_interleave.c."""
     driver = BUILD / "engine_interleave"
-    if not driver.exists():
-        return {}
-    done = subprocess.run([str(driver), "--bench", "1000", "--mediamtx", str(MEDIAMTX)],
-                          capture_output=True, text=True, timeout=120)
-    try:
-        return {"thousand_paths_s": float(done.stdout.split()[-1])} if done.returncode == 0 else {}
-    except (ValueError, IndexError):
-        return {}
+    subprocess.run(["make", "-s", str(driver.relative_to(REPO))], cwd=REPO, check=True)
+    ports = Ports()
+    with tempfile.TemporaryDirectory(prefix="slb-", dir="/tmp") as root:
+        text, port = template(ports)
+        file = Path(root) / "template.yml"
+        file.write_text(text)
+        done = subprocess.run([str(driver), root, str(MEDIAMTX), str(file),
+                               f"http://127.0.0.1:{port}", "bench", str(count)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=180)
+        ports.close()
+    if done.returncode != 0:
+        sys.exit(f"bench: the driver failed ({done.returncode}): {done.stderr[-800:]}")
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return {"thousand_paths_s": figures["all_by_file_ms"] / 1000, "writer": figures}
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -257,7 +298,9 @@ def main():
     if not option.no_native:
         native = Native(option.streams).measure(option.native_adds, option.seconds)
     ours = sluice(option.streams, option.adds, option.seconds)
-    ours.update(thousand_paths())
+    ours.update(paths_by_sluice(1000))
+    if native:
+        native.update(paths_by_api(1000))
     missed = show(native, ours, option.streams)
     Path(option.json).parent.mkdir(parents=True, exist_ok=True)
     Path(option.json).write_text(json.dumps(

@@ -185,3 +185,15 @@ def test_stop_ends_everything(world):
     old = world.encoder("a"), world.encoder("b"), world.mediamtx()
     world.stop()
     assert not any(ident(one[0]) == one for one in old)
+
+
+def test_a_mediamtx_without_a_record_is_adopted(world):
+    """The daemon died between starting MediaMTX and writing down that it had."""
+    world.add("lobby")
+    world.wait_settled("lobby")
+    before = ident(world.mediamtx_pid())
+    world.kill()
+    (world.run / "mediamtx" / "record.json").unlink()
+    world.start()
+    world.wait_settled("lobby")
+    assert ident(world.mediamtx_pid()) == before
