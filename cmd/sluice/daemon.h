@@ -50,11 +50,13 @@ struct sl_daemon {
     char *last_applied;  /* revision at which nothing was left to do, or NULL */
 
     struct sl_timer *pass_timer, *resync_timer, *drift_timer, *retry_timer;
-    bool looking_fast;        /* the pace asked of the engine */
-    bool engine_seen;         /* MediaMTX answered once */
-    bool closing;             /* being taken down: late answers are dropped */
-    bool started;             /* the first pass is done */
-    struct sl_status *status; /* the newest, owned by web */
+    bool looking_fast;         /* the pace asked of the engine */
+    int64_t pass_end, pass_ms; /* CLOCK_MONOTONIC ms of the last pass's end; how long it took */
+    bool look_again;           /* asked for a pass since the last one began */
+    bool engine_seen;          /* MediaMTX answered once */
+    bool closing;              /* being taken down: late answers are dropped */
+    bool started;              /* the first pass is done */
+    struct sl_status *status;  /* the newest, owned by web */
     uint64_t seq;
     char *plan_logged; /* held plan already logged */
 };

@@ -222,6 +222,7 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     struct sl_desired desired = {0};
     struct sl_plan plan = {0};
     int64_t wake = 0;
+    daemon->look_again = false;
     sl_engine_observed(daemon->engine, &observed.engine, &observed.paths, &observed.paths_count);
     sl_fleet_observed(daemon->fleet, &observed.fleet_known, &observed.host_up, &observed.host_error,
                       &observed.encoders, &observed.encoders_count);
@@ -265,8 +266,12 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     if (plan.wake > 0 && (wake == 0 || plan.wake < wake)) {
         wake = plan.wake;
     }
-    if (wake > 0) {
+    sl_arena_free(arena);
+    daemon->pass_end = sl_now_mono();
+    daemon->pass_ms = daemon->pass_end - observed.now;
+    if (daemon->look_again) { /* learnt during the pass itself */
+        sl_daemon_look(daemon);
+    } else if (wake > 0) {
         sl_timer_at(daemon->pass_timer, wake > observed.now ? wake : observed.now + 1);
     }
-    sl_arena_free(arena);
 }

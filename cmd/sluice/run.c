@@ -34,7 +34,11 @@ static void refuse(const struct sl_err *err)
 
 void sl_daemon_look(struct sl_daemon *daemon)
 {
-    sl_timer_at(daemon->pass_timer, 1); /* long past: in the next turn of the loop */
+    /* At once, unless passes follow each other: then they get at most a third of the time, and
+     * each takes in what came meanwhile. */
+    daemon->look_again = true;
+    int64_t pause = 2 * daemon->pass_ms < 30 ? 2 * daemon->pass_ms : 30;
+    sl_timer_at(daemon->pass_timer, daemon->pass_end + pause + 1);
 }
 
 static void on_pass(void *user)

@@ -5,7 +5,7 @@
 #pragma once
 #include "reconcile/core/plan.h"
 
-#define SL_YOUNG_START 300 /* engine_wait: encoders this young (ms) may share the first write */
+#define SL_YOUNG_START 1000 /* engine_wait: encoders this young (ms) may share the first write */
 
 enum sl_mode { SL_MODE_RUN, SL_MODE_SUSPENDED, SL_MODE_DELETING, SL_MODE_HELD, SL_MODE_ORPHAN };
 

@@ -168,7 +168,7 @@ class Reader:
         self.arrived = []
         self.base = None
         self.process = subprocess.Popen(
-            ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin", "-fflags", "nobuffer",
+            ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin", "-analyzeduration", "500000",
              "-rtsp_transport", "tcp", "-timeout", "15000000", "-i", url, "-map", "0:v:0",
              "-fps_mode", "passthrough", "-enc_time_base", "-1", "-flush_packets", "1",
              "-f", "framecrc", "-"],

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import holds, ident, wait
+from harness import Timeout, holds, ident, wait
 
 FRAME = 1 / 25
 
@@ -177,6 +177,19 @@ def test_sigterm_detaches_and_the_next_daemon_adopts(make_world):
     assert viewer.max_step(2) <= 1.5 * FRAME
     viewer.close()
     world.stop()
+
+
+def test_stop_while_the_host_is_away(world):
+    """Killed again and again it comes back later and later; a stop in between ends it all the same."""
+    world.add("a")
+    world.wait_settled("a")
+    for _ in range(5):
+        try:
+            os.kill(wait(world.host_pid, "a host", 2), signal.SIGKILL)
+        except Timeout:
+            break
+    world.stop()
+    holds(lambda: not world.ours(), "something came back", 1.5)
 
 
 def test_stop_ends_everything(world):
