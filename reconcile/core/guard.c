@@ -30,6 +30,15 @@ static bool owned(const struct sl_history *history, const char *name)
     return false;
 }
 
+/* A hold never lapses: not by time, nor because other streams came or went. */
+static bool was_held(const struct sl_history *history, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (history->list[i].held && among(names, count, history->list[i].name))
+            return true;
+    return false;
+}
+
 static bool spent(const struct sl_history *history, const char *id)
 {
     for (size_t i = 0; i < history->released_count; i++)
@@ -94,7 +103,7 @@ bool sl_guard_holds(const struct sl_history *history, const struct sl_desired *d
         d++;
         p += !owned(history, name);
     }
-    if (left > 0 && (d < 3 || d * 10 < p * 3))
+    if (left > 0 && (d < 3 || d * 10 < p * 3) && !was_held(history, names, count))
         return false;
     make_id(history, names, count, ret_id);
     for (size_t i = 0; i < desired->approvals_count; i++)

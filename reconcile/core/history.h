@@ -28,6 +28,7 @@ struct sl_past {
     char last_reason[40], last_message[400];
     char last_uid[SL_UID_LEN + 1]; /* dead record already counted */
     int64_t first_live;            /* CLOCK_REALTIME ms, 0: never */
+    bool held;              /* its deletion was held: only an approval or its return ends that */
     bool deleting;          /* its deletion was decided: it goes on, whatever the guard says */
     char finished_hash[80]; /* enc_hash that came to the end of its file (loop: false), or "" */
     bool dirty;             /* to be saved */

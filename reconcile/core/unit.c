@@ -82,8 +82,8 @@ void sl_units_delete(struct sl_pass *pass)
         bool mine = unit->want || (unit->past && unit->past->owned);
 
         if (unit->want && !unit->want->accepted->absent) {
-            if (unit->past && unit->past->deleting) { /* it came back */
-                unit->past->deleting = false;
+            if (unit->past && (unit->past->deleting || unit->past->held)) { /* it came back */
+                unit->past->deleting = unit->past->held = false;
                 unit->past->dirty = true;
             }
             unit->mode = unit->want->run ? SL_MODE_RUN : SL_MODE_SUSPENDED;
@@ -116,6 +116,7 @@ void sl_units_delete(struct sl_pass *pass)
             unit->held = NULL;
             if (unit->past) {
                 unit->past->deleting = true;
+                unit->past->held = false;
                 unit->past->dirty = true;
                 if (!approved)
                     sl_history_deleted(pass->history, unit->name, pass->observed->wall);
@@ -123,6 +124,8 @@ void sl_units_delete(struct sl_pass *pass)
         } else if (!desired->root_present) {
             unit->held = "the manifests directory is missing or empty";
         } else {
+            if (unit->past && !unit->past->held)
+                unit->past->held = unit->past->dirty = true;
             unit->held = sl_arena_printf(
                 pass->arena, "too many deletions at once; released by approving %s", id);
         }

@@ -329,7 +329,8 @@ static void read_past(sqlite3_stmt *stmt, struct sl_past *past)
     past->next_attempt = this_boot ? sqlite3_column_int64(stmt, 6) : 0;
     past->last_delay = sqlite3_column_int64(stmt, 7);
     copy_text(past->failed_hash, sizeof(past->failed_hash), stmt, 8);
-    past->deleting = sqlite3_column_int(stmt, 9) != 0;
+    past->deleting = (sqlite3_column_int(stmt, 9) & 1) != 0; /* 1: goes on, 2: held */
+    past->held = (sqlite3_column_int(stmt, 9) & 2) != 0;
     past->restarts = (uint64_t)sqlite3_column_int64(stmt, 10);
     copy_text(past->last_reason, sizeof(past->last_reason), stmt, 11);
     copy_text(past->last_message, sizeof(past->last_message), stmt, 12);
@@ -430,8 +431,9 @@ int sl_state_put_past(struct sl_state *state, const struct sl_past *past, struct
         "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         "siissiiisiisssiss", past->name, (int64_t)past->owned, (int64_t)past->generation, facts,
         past->facts_hash, (int64_t)past->failures, past->next_attempt, past->last_delay,
-        past->failed_hash, (int64_t)past->deleting, (int64_t)past->restarts, past->last_reason,
-        past->last_message, past->last_uid, past->first_live, past->finished_hash, sl_boot_id());
+        past->failed_hash, (int64_t)(past->deleting | past->held << 1), (int64_t)past->restarts,
+        past->last_reason, past->last_message, past->last_uid, past->first_live,
+        past->finished_hash, sl_boot_id());
 }
 
 int sl_state_drop_past(struct sl_state *state, const char *name, struct sl_err *err)
