@@ -183,13 +183,13 @@ def test_stop_while_the_host_is_away(world):
     """Killed again and again it comes back later and later; a stop in between ends it all the same."""
     world.add("a")
     world.wait_settled("a")
-    for _ in range(5):
+    for _ in range(12):
         try:
-            os.kill(wait(world.host_pid, "a host", 2), signal.SIGKILL)
+            os.kill(wait(world.host_pid, "a host", 0.4), signal.SIGKILL)
         except Timeout:
             break
     world.stop()
-    holds(lambda: not world.ours(), "something came back", 1.5)
+    holds(lambda: not world.ours(), "something came back", 2)
 
 
 def test_stop_ends_everything(world):
