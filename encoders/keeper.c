@@ -96,6 +96,9 @@ static int prepare(struct keeper *k, struct sl_err *err)
     if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return sl_err_set(err, SL_ERR_HUMAN, errno, "Busy", "another encoder host serves %s",
                           k->runtime);
+    /* For whoever must stop us while no host runs: the lock is proof that the pid is ours. */
+    if (ftruncate(k->lock_fd, 0) < 0 || dprintf(k->lock_fd, "%d\n", (int)getpid()) < 0)
+        return sl_err_os(err, errno, "cannot write %s", lock);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -446,14 +447,32 @@ void fleet_host_tick(struct sl_fleet *fleet, int64_t now)
     pump(fleet);
 }
 
+/* The keeper of the host, which may be between two hosts: its pid stands in the file that it holds
+ * a lock on. 0: none runs. */
+static int keeper_pid(const struct sl_fleet *fleet)
+{
+    sl_autofree char *path = sl_asprintf("%s/host.lock", fleet->runtime);
+    sl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[16] = "";
+
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
+        pread(fd, text, sizeof(text) - 1, 0) <= 0)
+        return 0;
+    return atoi(text);
+}
+
 void fleet_host_stop(struct sl_fleet *fleet)
 {
     struct fleet_host *host = &fleet->host;
     struct pollfd p = {.events = POLLIN};
-    int pid = host->pid, pidfd;
+    int keeper = keeper_pid(fleet), pid = keeper > 1 ? keeper : host->pid, pidfd;
 
-    if (!host->child && host->fd < 0)
+    if (keeper <= 1 && !host->child && host->fd < 0)
         return;
+    if (host->pidfd >= 0 && pid != host->pid) {
+        close(host->pidfd);
+        host->pidfd = -1;
+    }
     pidfd = host->pidfd >= 0 ? host->pidfd : pid > 0 ? pidfd_open(pid, 0) : -1;
     host->death = sd_event_source_disable_unref(host->death);
     fleet_host_close(fleet);

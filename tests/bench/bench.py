@@ -246,7 +246,8 @@ def paths_by_api(count):
 
 def paths_by_sluice(count):
     """The writer to MediaMTX alone, driven by tests/e2e/engine_interleave.c."""
-    driver = BUILD / "engine_interleave"
+    inside = BUILD.is_relative_to(REPO / "build")
+    driver = (BUILD if inside else REPO / "build" / "release") / "engine_interleave"
     subprocess.run(["make", "-s", str(driver.relative_to(REPO))], cwd=REPO, check=True)
     ports = Ports()
     with tempfile.TemporaryDirectory(prefix="slb-", dir="/tmp") as root:

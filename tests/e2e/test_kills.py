@@ -183,6 +183,9 @@ def test_stop_while_the_host_is_away(world):
     """Killed again and again it comes back later and later; a stop in between ends it all the same."""
     world.add("a")
     world.wait_settled("a")
+    world.kill()
+    world.start()  # this one only knows the host by its socket
+    world.wait_settled("a")
     for _ in range(12):
         try:
             os.kill(wait(world.host_pid, "a host", 0.4), signal.SIGKILL)
