@@ -54,7 +54,7 @@ ENCODER_LIBS = $(call pkg,libs,$(ENCODER_PKGS)) -lpthread -lm
 
 # gcc's flow warnings give false alarms under sanitizers, as its manual says.
 ifneq ($(filter asan tsan,$(VARIANT)),)
-  FLAGS += -Wno-format-truncation -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-truncation
+  FLAGS += $(if $(filter tsan,$(VARIANT)),-Wno-tsan) -Wno-format-truncation -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-truncation
 endif
 
 # --- what belongs to what --------------------------------------------------------------------
@@ -165,6 +165,6 @@ install: all
 	install -D -m 644 schemas/sluice-v1.schema.json \
 	  $(DESTDIR)$(PREFIX)/share/sluice/sluice-v1.schema.json
 deb: all
-	VERSION=$(VERSION) deploy/build-deb.sh $(B) build/deb
+	deploy/build-deb.sh $(B) build/deb $(VERSION)
 clean:
 	rm -rf build

@@ -168,8 +168,8 @@ class Reader:
         self.arrived = []
         self.base = None
         self.process = subprocess.Popen(
-            ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin", "-analyzeduration", "500000",
-             "-rtsp_transport", "tcp", "-timeout", "15000000", "-i", url, "-map", "0:v:0",
+            ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin", "-analyzeduration",
+             "500000", "-rtsp_transport", "tcp", "-timeout", "15000000", "-i", url, "-map", "0:v:0",
              "-fps_mode", "passthrough", "-enc_time_base", "-1", "-flush_packets", "1",
              "-f", "framecrc", "-"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain_environment())
