@@ -165,6 +165,6 @@ install: all
 	install -D -m 644 schemas/sluice-v1.schema.json \
 	  $(DESTDIR)$(PREFIX)/share/sluice/sluice-v1.schema.json
 deb: all
-	deploy/build-deb.sh $(B) build/deb $(VERSION)
+	deploy/build-deb.sh build build/deb $(VERSION)
 clean:
 	rm -rf build
