@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/build/release
 run=$PWD/build/run
-mkdir -p "$run"/{streams,media,recordings,state,runtime}
+mkdir -p "$run"/{streams,media,recordings,state,runtime,camera}
+mkdir -p -m 0700 "$run/secrets"
 exec 9>"$run/lock"
 if ! flock -n 9; then
     echo "make run is running already here; end that one first (Ctrl-C there)" >&2
@@ -72,6 +73,7 @@ media: $run/media
 recordings: $run/recordings
 state: $run/state
 runtime: $run/runtime
+secrets: [$run/secrets]
 listen: 127.0.0.1:$page
 onExit: stop
 encoders: {binary: $bin/sluice-encoder}
@@ -83,9 +85,54 @@ mediamtx:
   api: http://127.0.0.1:$api
 YAML
 
+# A camera of our own: a second MediaMTX, where the manifests camera.yaml and pull.yaml look for one,
+# fed by an encoder in the foreground. And somebody who publishes to publish.yaml's stream.
+secret() {
+    [[ -s $run/secrets/$1 ]] ||
+        (umask 077 && od -An -N 12 -tx1 /dev/urandom | tr -d ' \n' >"$run/secrets/$1")
+    cat "$run/secrets/$1"
+}
+cam_pass=$(secret cam-pass)
+obs_key=$(secret obs-key)
+(umask 077 && cat >"$run/camera/mediamtx.yml") <<YAML
+logLevel: warn
+rtspTransports: [tcp]
+rtspAddress: 127.0.0.1:18554
+hls: yes
+hlsAddress: 127.0.0.1:18888
+hlsAlwaysRemux: yes
+hlsVariant: fmp4
+rtmp: no
+webrtc: no
+srt: no
+moq: no
+authInternalUsers:
+  - user: admin
+    pass: $cam_pass
+    permissions: [{action: publish}, {action: read}]
+paths: {yard: {}}
+YAML
+# publisher URL USER PASSWORD PATTERN: sends a test picture for ever, again when it is refused.
+publisher() {
+    exec "$bin/sluice-encoder" run - --runtime "$run/camera" 2>>"$run/camera/$5.log" <<JSON
+{"uid":"$6","name":"$5","source":"test","test":{"pattern":"$4","width":640,"height":360,"rate":15,
+"tone":330},"mode":"transcode","video":{"codec":"h264","preset":"ultrafast","bitrate":600000,
+"keyframeInterval":1000},"audio":{"codec":"aac","bitrate":96000,"channels":1,"sampleRate":48000},
+"publish":{"url":"$1","username":"$2","password":"$3"}}
+JSON
+}
+own=()
+"$PWD/build/mediamtx/mediamtx" "$run/camera/mediamtx.yml" >"$run/camera/mediamtx.log" 2>&1 9>&- &
+own+=($!)
+publisher rtsp://127.0.0.1:18554/yard admin "$cam_pass" counter yard 00000000000000ca 9>&- &
+own+=($!)
+publisher "rtsp://127.0.0.1:$rtsp/studio/obs" obs "$obs_key" bars studio 00000000000000cb 9>&- &
+own+=($!)
+
 "$bin/sluice" run --config "$run/sluice.yaml" 2>"$run/sluice.log" 9>&- &
 daemon=$!
-trap 'kill -TERM "$daemon" 2>/dev/null' INT TERM
+trap 'kill -TERM "$daemon" "${own[@]}" 2>/dev/null' INT TERM
+trap 'kill -TERM "${own[@]}" 2>/dev/null || true' EXIT
 echo "waiting until every example is settled (log: build/run/sluice.log)"
 deadline=$((SECONDS + 60))
 until "$bin/sluice" status --socket "$run/runtime/http.sock" >"$run/status.txt" 2>/dev/null; do

@@ -60,6 +60,8 @@ void sl_carry_track(const AVCodecParameters *par, struct sl_track *ret)
     memset(ret, 0, sizeof(*ret));
     snprintf(ret->codec, sizeof(ret->codec), "%s",
              row ? row->name : avcodec_get_name(par->codec_id));
+    ret->b_frames = (par->codec_id == AV_CODEC_ID_H264 || par->codec_id == AV_CODEC_ID_HEVC) &&
+                    par->video_delay > 0;
     if (par->codec_type == AVMEDIA_TYPE_AUDIO) {
         ret->sample_rate = par->sample_rate;
         ret->channels = par->ch_layout.nb_channels;

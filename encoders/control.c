@@ -18,7 +18,7 @@ int sl_control_open(struct sl_control *c, struct sl_status *status, struct sl_er
 {
     sigset_t set;
 
-    *c = (struct sl_control){.status = status, .signal_fd = -1, .listen_fd = -1};
+    *c = (struct sl_control){.status = status, .signal_fd = -1, .listen_fd = -1, .watch_fd = -1};
     for (int i = 0; i < SL_CONTROL_CLIENTS; i++)
         c->client[i] = -1;
     sigemptyset(&set);
@@ -122,14 +122,16 @@ static void read_client(struct sl_control *c, int i)
 
 void sl_control_serve(struct sl_control *c, int64_t us)
 {
-    struct pollfd p[2 + SL_CONTROL_CLIENTS];
+    struct pollfd p[3 + SL_CONTROL_CLIENTS];
     struct timespec wait = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-    unsigned used = 2; /* only what is open: this is called for every packet */
+    unsigned used = 3; /* only what is open: this is called for every packet */
     int64_t now;
     int n;
 
     p[0] = (struct pollfd){.fd = c->signal_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = c->listen_fd, .events = POLLIN};
+    p[2] = (struct pollfd){.fd = c->watched ? -1 : c->watch_fd,
+                           .events = (short)(POLLIN | (c->watch_out ? POLLOUT : 0))};
     for (int i = 0; i < SL_CONTROL_CLIENTS; i++) {
         if (c->client[i] >= 0)
             p[used++] = (struct pollfd){.fd = c->client[i], .events = POLLIN};
@@ -142,6 +144,7 @@ void sl_control_serve(struct sl_control *c, int64_t us)
     }
     if (n <= 0)
         return;
+    c->watched |= (p[2].revents & ~POLLOUT) != 0;
     if (p[0].revents) {
         struct signalfd_siginfo info;
 

@@ -11,6 +11,9 @@
 struct sl_control {
     struct sl_status *status;
     int signal_fd, listen_fd, client[SL_CONTROL_CLIENTS];
+    int watch_fd;     /* -1: none; somebody else's, waited for too */
+    bool watched;     /* it has something to read: cleared by who read it */
+    bool watch_out;   /* it is waited for until it takes something, too */
     bool stop, go;    /* go is cleared by whoever acted on it */
     int64_t tick_at;  /* CLOCK_MONOTONIC ms of the next sl_status_tick */
     int64_t deadline; /* ms, 0: none; the interrupt callback gives up after it */

@@ -2,6 +2,7 @@
  * Backend "copy": packets go out as they came, in the form that RTSP readers can enter at any
  * keyframe (parameter sets in band, AAC without ADTS heads). Layer: encoders. Never decodes.
  */
+#include "encoders/annexb.h"
 #include "encoders/av_bridge.h"
 #include "encoders/carry.h"
 #include "encoders/encoder.h"
@@ -9,8 +10,15 @@
 
 struct copy {
     AVBSFContext *bsf;
-    AVPacket *pending; /* without a filter: what send gave and receive has not taken */
+    AVPacket *pending;       /* without a filter: what send gave and receive has not taken */
+    struct sl_params params; /* H.264, H.265: in force now, as readers need them in band */
+    struct sl_in_track in;   /* borrowed par: what the filter was made for */
 };
+
+static bool in_band(enum AVCodecID codec)
+{
+    return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC;
+}
 
 /* The bitstream filter that this track needs, or NULL. */
 static const char *filter_for(const AVCodecParameters *par)
@@ -98,7 +106,7 @@ static int copy_open(struct sl_out_track *t, const struct sl_in_track *in,
         abort();
     if (why)
         return sl_err_set(err, SL_ERR_HUMAN, 0, "CodecNotCarried", "%s of %s: %s", codec,
-                          spec->file.path, why);
+                          sl_input_label(spec), why);
     if (filter)
         rc = make_filter(filter, in, &c->bsf);
     if (rc >= 0)
@@ -108,13 +116,112 @@ static int copy_open(struct sl_out_track *t, const struct sl_in_track *in,
     if (rc >= 0 && t->par->extradata_size == 0 &&
         (in->par->codec_id == AV_CODEC_ID_H264 || in->par->codec_id == AV_CODEC_ID_HEVC))
         return sl_err_set(err, SL_ERR_HUMAN, 0, "CodecNotCarried",
-                          "%s of %s has no parameter sets: transcode it", codec, spec->file.path);
+                          "%s of %s has no parameter sets: transcode it", codec,
+                          sl_input_label(spec));
     if (rc < 0)
         return sl_err_set(err, SL_ERR_HUMAN, 0, "CodecNotCarried",
-                          "%s of %s cannot be copied (%s): transcode it", codec, spec->file.path,
-                          sl_av_text(rc));
+                          "%s of %s cannot be copied (%s): transcode it", codec,
+                          sl_input_label(spec), sl_av_text(rc));
     t->par->codec_tag = 0;
+    c->in.time_base = in->time_base;
+    if (in_band(t->par->codec_id))
+        sl_params_read(t->par->codec_id, t->par->extradata, (size_t)t->par->extradata_size,
+                       &c->params);
     return 0;
+}
+
+static void take_extradata(AVCodecParameters *par, const void *data, size_t size)
+{
+    av_freep(&par->extradata);
+    par->extradata = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+    if (!par->extradata)
+        abort();
+    memcpy(par->extradata, data, size);
+    par->extradata_size = (int)size;
+}
+
+/* Size of the picture that this keyframe brings. */
+static void measure(AVCodecParameters *par, const AVPacket *packet)
+{
+    AVCodecParserContext *parser = av_parser_init((int)par->codec_id);
+    AVCodecContext *c = avcodec_alloc_context3(NULL);
+    uint8_t *out;
+    int size;
+
+    if (!c)
+        abort();
+    if (parser) {
+        parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+        av_parser_parse2(parser, c, &out, &size, packet->data, packet->size, packet->pts,
+                         packet->dts, -1);
+        if (parser->width > 0 && parser->height > 0) {
+            par->width = parser->width;
+            par->height = parser->height;
+        }
+        av_parser_close(parser);
+    }
+    avcodec_free_context(&c);
+}
+
+/* A container that changes its boxed parameter sets says so with a packet: a new filter. */
+static bool new_boxes(struct sl_out_track *t, const AVPacket *packet)
+{
+    struct copy *c = t->priv;
+    size_t size;
+    const uint8_t *data = av_packet_get_side_data(packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+    const AVCodecParameters *had = c->bsf ? c->bsf->par_in : NULL;
+    AVCodecParameters *par;
+    AVBSFContext *bsf = NULL;
+
+    if (!data || !had ||
+        ((size_t)had->extradata_size == size && memcmp(had->extradata, data, size) == 0))
+        return false;
+    par = avcodec_parameters_alloc();
+    if (!par || avcodec_parameters_copy(par, had) < 0)
+        abort();
+    take_extradata(par, data, size);
+    c->in.par = par;
+    if (make_filter(c->bsf->filter->name, &c->in, &bsf) >= 0) {
+        av_bsf_free(&c->bsf);
+        c->bsf = bsf;
+        take_extradata(t->par, bsf->par_out->extradata, (size_t)bsf->par_out->extradata_size);
+        sl_params_free(&c->params);
+        sl_params_read(t->par->codec_id, t->par->extradata, (size_t)t->par->extradata_size,
+                       &c->params);
+    }
+    c->in.par = NULL;
+    avcodec_parameters_free(&par);
+    return bsf != NULL;
+}
+
+static bool copy_renews(struct sl_out_track *t, const AVPacket *packet)
+{
+    struct copy *c = t->priv;
+    struct sl_params found;
+    bool renews = false;
+
+    if (!in_band(t->par->codec_id) || !(packet->flags & AV_PKT_FLAG_KEY))
+        return false;
+    if (c->bsf) {
+        renews = new_boxes(t, packet);
+        if (renews)
+            measure(t->par, packet);
+        return renews;
+    }
+    sl_params_read(t->par->codec_id, packet->data, (size_t)packet->size, &found);
+    if (found.complete && (found.all.len != c->params.all.len ||
+                           memcmp(found.all.data, c->params.all.data, found.all.len) != 0)) {
+        renews = found.sps.len != c->params.sps.len ||
+                 memcmp(found.sps.data, c->params.sps.data, found.sps.len) != 0;
+        take_extradata(t->par, found.all.data, found.all.len);
+        if (renews)
+            measure(t->par, packet);
+        sl_params_free(&c->params);
+        c->params = found;
+        return renews;
+    }
+    sl_params_free(&found);
+    return false;
 }
 
 static int copy_send(struct sl_out_track *t, const AVPacket *packet, const AVFrame *frame)
@@ -139,6 +246,29 @@ static int copy_send(struct sl_out_track *t, const AVPacket *packet, const AVFra
     return rc;
 }
 
+/* Who enters at this keyframe finds the parameter sets in it, whatever the source does. */
+static void complete(const struct copy *c, enum AVCodecID codec, AVPacket *packet)
+{
+    struct sl_params found;
+    AVPacket *whole;
+
+    if (!(packet->flags & AV_PKT_FLAG_KEY) || !c->params.complete)
+        return;
+    sl_params_read(codec, packet->data, (size_t)packet->size, &found);
+    if (!found.complete) {
+        whole = av_packet_alloc();
+        if (!whole || av_new_packet(whole, (int)c->params.all.len + packet->size) < 0 ||
+            av_packet_copy_props(whole, packet) < 0)
+            abort();
+        memcpy(whole->data, c->params.all.data, c->params.all.len);
+        memcpy(whole->data + c->params.all.len, packet->data, (size_t)packet->size);
+        av_packet_unref(packet);
+        av_packet_move_ref(packet, whole);
+        av_packet_free(&whole);
+    }
+    sl_params_free(&found);
+}
+
 static int copy_receive(struct sl_out_track *t, AVPacket *ret)
 {
     struct copy *c = t->priv;
@@ -152,8 +282,12 @@ static int copy_receive(struct sl_out_track *t, AVPacket *ret)
     } else {
         rc = AVERROR(EAGAIN);
     }
-    if (rc >= 0) /* parameters are told once, in par: a muxer must not take them a second time */
-        av_packet_free_side_data(ret);
+    if (rc < 0)
+        return rc;
+    /* parameters are told once, in par: a muxer must not take them a second time */
+    av_packet_free_side_data(ret);
+    if (in_band(t->par->codec_id))
+        complete(c, t->par->codec_id, ret);
     return rc;
 }
 
@@ -169,6 +303,7 @@ static void copy_close(struct sl_out_track *t)
     if (c) {
         av_bsf_free(&c->bsf);
         av_packet_free(&c->pending);
+        sl_params_free(&c->params);
     }
     free(c);
     t->priv = NULL;
@@ -180,6 +315,7 @@ const struct sl_encoder_class sl_enc_copy = {
     .open = copy_open,
     .send = copy_send,
     .receive = copy_receive,
+    .renews = copy_renews,
     .want_key = copy_want_key,
     .close = copy_close,
 };

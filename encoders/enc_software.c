@@ -5,14 +5,17 @@
 #include "encoders/encoder.h"
 #include "encoders/filter.h"
 #include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
 
 #define THREADS 2
+#define GAP_MS  1000 /* without a picture: the last one is shown again */
 
 struct software {
     AVCodecContext *codec;
     struct sl_filter filter;
     bool key, flushing, flushed;
-    int64_t last_pts;
+    int64_t last_pts, last_key, key_step; /* key_step: so much later a keyframe is due */
+    AVFrame *shown; /* the newest picture that came: a gap is filled with it */
 };
 
 static const struct {
@@ -20,6 +23,7 @@ static const struct {
     enum sl_media media;
 } rows[] = {
     {"h264", "libx264", SL_VIDEO},
+    {"h265", "libx265", SL_VIDEO},
     {"aac", "aac", SL_AUDIO},
     {"opus", "libopus", SL_AUDIO},
 };
@@ -39,61 +43,62 @@ static const AVCodec *find(const struct sl_out_track *t, struct sl_err *err)
     return NULL;
 }
 
-/* Size of the output: the spec's; where it says one side or none, the source's shape decides. */
-static void size_for(const struct sl_in_track *in, const struct sl_encspec *spec, int *w, int *h)
+/* For x264: what `ffmpeg -c:v libx264` would be given, with headers in band for those who enter at
+ * a keyframe. */
+static void options_h264(const struct sl_encspec *spec, AVDictionary **o)
 {
-    bool turned = in->rotation == 90 || in->rotation == 270;
-    AVRational sar = in->par->sample_aspect_ratio;
-    double sw = in->par->width, sh = in->par->height;
-
-    if (sar.num > 0 && sar.den > 0)
-        sw *= av_q2d(sar);
-    if (turned) {
-        double swap = sw;
-        sw = sh;
-        sh = swap;
-    }
-    *w = spec->video.width;
-    *h = spec->video.height;
-    if (!*w && !*h) {
-        *w = (int)(sw + 0.5);
-        *h = (int)(sh + 0.5);
-    } else if (!*w) {
-        *w = (int)(sw * *h / sh + 0.5);
-    } else if (!*h) {
-        *h = (int)(sh * *w / sw + 0.5);
-    }
-    *w &= ~1;
-    *h &= ~1;
+    if (spec->video.b_frames == 0) /* with B-frames latency is given away already */
+        av_dict_set(o, "tune", "zerolatency", 0);
+    av_dict_set(o, "sc_threshold", "0", 0);
+    av_dict_set(o, "x264-params", "repeat-headers=1", 0);
 }
 
-static const char *upright(int rotation)
+/* x265 has a pool of threads of its own, and its own idea of where to log. */
+static void options_h265(const struct sl_encspec *spec, AVDictionary **o)
 {
-    return rotation == 90    ? "transpose=clock,"
-           : rotation == 270 ? "transpose=cclock,"
-           : rotation == 180 ? "hflip,vflip,"
-                             : "";
+    sl_autofree char *params =
+        sl_asprintf("log-level=none:repeat-headers=1:pools=%d:frame-threads=1:open-gop=0:"
+                    "scenecut=0:bframes=%d",
+                    THREADS, spec->video.b_frames);
+
+    if (spec->video.b_frames == 0)
+        av_dict_set(o, "tune", "zerolatency", 0);
+    av_dict_set(o, "x265-params", params, 0);
 }
 
-static void setup_video(struct software *s, const struct sl_in_track *in,
-                        const struct sl_encspec *spec, AVDictionary **options)
+static void setup_video(struct software *s, const struct sl_out_track *t,
+                        const struct sl_in_track *in, const struct sl_encspec *spec,
+                        AVDictionary **options)
 {
     AVCodecContext *c = s->codec;
+    bool h265 = sl_streq(t->codec, "h265");
+    bool constant = spec->video.rate > 0 || in->raw;
     AVRational rate = spec->video.rate > 0 ? av_d2q(spec->video.rate, 1001000) : in->rate;
     int64_t interval = spec->video.keyframe_interval > 0 ? spec->video.keyframe_interval : 2000;
-    int w, h;
+    struct sl_size source = {in->par->width, in->par->height};
+    struct sl_size want = {spec->video.width, spec->video.height};
 
-    size_for(in, spec, &w, &h);
-    c->width = w;
-    c->height = h;
-    c->pix_fmt = AV_PIX_FMT_YUV420P;
+    s->filter.size = sl_geometry_out(source, in->par->sample_aspect_ratio, in->rotation, want);
+    s->filter.rotation = in->rotation;
+    if (spec->video.rate > 0)
+        s->filter.rate = rate;
+    c->width = s->filter.size.width;
+    c->height = s->filter.size.height;
+    c->pix_fmt =
+        h265 && sl_streq(spec->video.profile, "main10") ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
+    s->filter.format = av_get_pix_fmt_name(c->pix_fmt);
     c->framerate = rate;
-    c->time_base = av_inv_q(rate);
+    c->time_base = constant ? av_inv_q(rate) : (AVRational){1, 90000};
     c->sample_aspect_ratio = (AVRational){1, 1};
+    c->color_primaries = in->par->color_primaries;
+    c->color_trc = in->par->color_trc;
+    c->colorspace = in->par->color_space;
     c->gop_size = (int)(av_q2d(rate) * (double)interval / 1000 + 0.5);
     if (c->gop_size < 1)
         c->gop_size = 1;
     c->keyint_min = c->gop_size;
+    s->key_step =
+        constant ? c->gop_size : av_rescale_q(interval, (AVRational){1, 1000}, c->time_base) - 1;
     c->max_b_frames = spec->video.b_frames;
     c->bit_rate = spec->video.bitrate;
     c->rc_max_rate = spec->video.max_bitrate;
@@ -106,14 +111,11 @@ static void setup_video(struct software *s, const struct sl_in_track *in,
     av_dict_set(options, "preset", *spec->video.preset ? spec->video.preset : "veryfast", 0);
     if (*spec->video.profile)
         av_dict_set(options, "profile", spec->video.profile, 0);
-    if (spec->video.b_frames == 0) /* with B-frames latency is given away already */
-        av_dict_set(options, "tune", "zerolatency", 0);
-    av_dict_set(options, "sc_threshold", "0", 0);
     av_dict_set(options, "forced-idr", "1", 0);
-    /* global for the SDP and in band for those who enter at a keyframe */
-    av_dict_set(options, "x264-params", "repeat-headers=1", 0);
-    s->filter.chain = sl_asprintf("%sscale=%d:%d:flags=bicubic,setsar=1,fps=%d/%d,format=yuv420p",
-                                  upright(in->rotation), w, h, rate.num, rate.den);
+    if (h265)
+        options_h265(spec, options);
+    else
+        options_h264(spec, options);
 }
 
 static void setup_audio(struct software *s, const struct sl_out_track *t,
@@ -121,9 +123,12 @@ static void setup_audio(struct software *s, const struct sl_out_track *t,
 {
     AVCodecContext *c = s->codec;
     bool opus = sl_streq(t->codec, "opus");
-    int channels = spec->audio.channels ? spec->audio.channels : in->par->ch_layout.nb_channels;
-    int rate = spec->audio.sample_rate ? spec->audio.sample_rate : in->par->sample_rate;
+    int channels = spec->audio.channels, rate = spec->audio.sample_rate;
 
+    if (!channels) /* more than two only when asked for: most players are stereo */
+        channels = in->par->ch_layout.nb_channels == 1 ? 1 : 2;
+    if (!rate)
+        rate = in->par->sample_rate;
     if (opus) {
         rate = 48000;
         if (spec->audio.webrtc_opus && !sl_streq(spec->audio.codec, "opus"))
@@ -136,18 +141,16 @@ static void setup_audio(struct software *s, const struct sl_out_track *t,
         if (!known)
             rate = 48000;
     }
-    if (channels < 1 || channels > 2)
+    if (channels > (opus ? 2 : 8))
         channels = 2;
     c->sample_rate = rate;
-    c->sample_fmt = c->codec->sample_fmts[0];
-    if (opus)
-        c->sample_fmt = AV_SAMPLE_FMT_FLT;
+    c->sample_fmt = opus ? AV_SAMPLE_FMT_FLT : c->codec->sample_fmts[0];
     av_channel_layout_default(&c->ch_layout, channels);
     c->bit_rate = spec->audio.bitrate ? spec->audio.bitrate : channels * 64000;
     c->time_base = (AVRational){1, rate};
-    s->filter.chain = sl_asprintf(
-        "aresample=%d:async=1000,aformat=sample_fmts=%s:sample_rates=%d:channel_layouts=%s", rate,
-        av_get_sample_fmt_name(c->sample_fmt), rate, channels == 1 ? "mono" : "stereo");
+    s->filter.format = av_get_sample_fmt_name(c->sample_fmt);
+    s->filter.sample_rate = rate;
+    av_channel_layout_describe(&c->ch_layout, s->filter.layout, sizeof(s->filter.layout));
 }
 
 static int software_open(struct sl_out_track *t, const struct sl_in_track *in,
@@ -160,18 +163,19 @@ static int software_open(struct sl_out_track *t, const struct sl_in_track *in,
 
     (void)first;
     t->priv = s;
-    s->last_pts = INT64_MIN;
+    s->last_pts = s->last_key = INT64_MIN;
     if (!codec)
         return -1;
     s->codec = avcodec_alloc_context3(codec);
     t->par = avcodec_parameters_alloc();
-    if (!s->codec || !t->par)
+    s->shown = av_frame_alloc();
+    if (!s->codec || !t->par || !s->shown)
         abort();
     s->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     s->filter.media = t->media;
     s->filter.time_base = in->time_base;
     if (t->media == SL_VIDEO)
-        setup_video(s, in, spec, &options);
+        setup_video(s, t, in, spec, &options);
     else
         setup_audio(s, t, in, spec);
     sl_bridge_forget();
@@ -194,7 +198,24 @@ static int software_send(struct sl_out_track *t, const AVPacket *packet, const A
 
     (void)packet;
     s->flushing |= frame == NULL;
+    if (frame && t->media == SL_VIDEO) {
+        av_frame_unref(s->shown);
+        if (av_frame_ref(s->shown, frame) < 0)
+            abort();
+    }
     return sl_filter_send(&s->filter, frame);
+}
+
+static int software_idle(struct sl_out_track *t, int64_t us)
+{
+    struct software *s = t->priv;
+    int64_t pts = av_rescale_q(us, AV_TIME_BASE_Q, s->filter.time_base);
+
+    if (t->media != SL_VIDEO || !s->filter.seen || !s->shown->buf[0] ||
+        av_compare_ts(pts - s->filter.last, s->filter.time_base, GAP_MS, (AVRational){1, 1000}) < 0)
+        return 0;
+    s->shown->pts = pts;
+    return sl_filter_send(&s->filter, s->shown);
 }
 
 /* One frame from the filter into the encoder; AVERROR(EAGAIN): the filter wants more. */
@@ -211,6 +232,11 @@ static int feed(struct software *s)
         return 0;
     }
     if (rc >= 0) {
+        /* by time, not by count: pictures need not come at their rate */
+        if (s->last_key == INT64_MIN || frame->pts - s->last_key >= s->key_step)
+            s->key = s->filter.media == SL_VIDEO;
+        if (s->key)
+            s->last_key = frame->pts;
         s->last_pts = frame->pts;
         frame->pict_type = s->key ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
         s->key = false;
@@ -251,6 +277,7 @@ static void software_close(struct sl_out_track *t)
     if (!s)
         return;
     sl_filter_free(&s->filter);
+    av_frame_free(&s->shown);
     avcodec_free_context(&s->codec);
     free(s);
     t->priv = NULL;
@@ -262,6 +289,7 @@ const struct sl_encoder_class sl_enc_software = {
     .open = software_open,
     .send = software_send,
     .receive = software_receive,
+    .idle = software_idle,
     .want_key = software_want_key,
     .close = software_close,
 };

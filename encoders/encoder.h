@@ -26,7 +26,11 @@ struct sl_encoder_class {
     /* Borrows the packet or frame; both NULL: flush. AVERROR or 0. */
     int (*send)(struct sl_out_track *track, const AVPacket *packet, const AVFrame *frame);
     int (*receive)(struct sl_out_track *track, AVPacket *ret); /* AVERROR(EAGAIN): none now */
-    void (*want_key)(struct sl_out_track *track);              /* the next picture begins anew */
+    /* NULL: never. Whether this packet begins with other parameters; par is new then. */
+    bool (*renews)(struct sl_out_track *track, const AVPacket *packet);
+    /* NULL: nothing to do. The source pauses at this time (µs): keep viewers supplied. */
+    int (*idle)(struct sl_out_track *track, int64_t us);
+    void (*want_key)(struct sl_out_track *track); /* the next picture begins anew */
     void (*close)(struct sl_out_track *track);
 };
 

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE 1
 #include "encoders/host.h"
 #include "encoders/exits.h"
+#include "encoders/signals.h"
 #include "encoders/wire.h"
 #include "encoders/worker.h"
 #include "reconcile/base/log.h"
@@ -155,6 +156,21 @@ static void start(struct host *h, int fd, int spec_fd)
     sl_encspec_free(spec);
 }
 
+static void send_signal(const struct host *h, int fd, const json_t *order)
+{
+    const char *uid = json_string_value(json_object_get(order, "uid"));
+    int number = (int)json_integer_value(json_object_get(order, "signal"));
+    struct sl_err err = {0};
+
+    if (sl_signals_send(h->runtime, uid, number, &err) < 0) {
+        sl_wire_reply(fd, json_pack("{s:b,s:s,s:s}", "ok", 0, "code", err.code, "error", err.text),
+                      -1);
+        return;
+    }
+    sl_log(SL_LOG_INFO, "signal sent", "uid", uid, "signal", sl_num(number), NULL);
+    sl_wire_reply(fd, json_pack("{s:b}", "ok", 1), -1);
+}
+
 static void serve(struct host *h, int i)
 {
     char text[SL_CTL_MAX];
@@ -172,13 +188,16 @@ static void serve(struct host *h, int i)
     }
     order = json_loadb(text, (size_t)n, 0, NULL);
     op = json_string_value(json_object_get(order, "op"));
-    if (sl_streq(op, "start") && json_integer_value(json_object_get(order, "v")) != SL_CTL_VERSION)
+    if ((sl_streq(op, "start") || sl_streq(op, "signal")) &&
+        json_integer_value(json_object_get(order, "v")) != SL_CTL_VERSION)
         sl_wire_reply(h->client[i],
                       json_pack("{s:b,s:s,s:s}", "ok", 0, "code", "Version", "error",
                                 "this host speaks version 1"),
                       -1);
     else if (sl_streq(op, "start"))
         start(h, h->client[i], passed);
+    else if (sl_streq(op, "signal"))
+        send_signal(h, h->client[i], order);
     else if (sl_streq(op, "hello"))
         sl_wire_reply(h->client[i],
                       json_pack("{s:b,s:i,s:i,s:s,s:I}", "ok", 1, "v", SL_CTL_VERSION, "pid",

@@ -6,7 +6,15 @@
 static const struct sl_input_class *const classes[SL_ENC_SOURCE_COUNT] = {
     [SL_ENC_FILE] = &sl_input_file,
     [SL_ENC_TEST] = &sl_input_test,
+    [SL_ENC_NET] = &sl_input_net,
 };
+
+const char *sl_input_label(const struct sl_encspec *spec)
+{
+    return spec->source == SL_ENC_NET    ? spec->net.url
+           : spec->source == SL_ENC_FILE ? spec->file.path
+                                         : "the test source";
+}
 
 struct sl_input *sl_input_new(const struct sl_encspec *spec, AVIOInterruptCB interrupt)
 {

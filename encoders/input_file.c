@@ -6,76 +6,39 @@
  */
 #include "encoders/av_bridge.h"
 #include "encoders/input.h"
+#include "encoders/queue.h"
+#include "encoders/timeline.h"
+#include "encoders/tracks.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <libavutil/display.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define QUEUE_PACKETS 4096
 #define QUEUE_BYTES   (8 << 20)
-#define FRESH_SECONDS 2 /* a file written to this recently may be incomplete */
+#define GAP_US        10000000 /* in a container whose clock may jump, a longer step is a jump */
+#define FRESH_SECONDS 2        /* a file written to this recently may be incomplete */
 
 static const char formats[] = "mov,matroska,webm,mpegts,mpeg,avi,flv,ogg,mp3,wav,aac,h264,hevc,ivf,"
                               "mp4,m4a,3gp,3g2,mj2,mpegvideo,m4v,asf,flac,mxf";
-
-struct queue {
-    AVPacket **list; /* ring */
-    size_t first, count, cap;
-};
 
 struct file {
     char *path;
     bool loop, eof, shifted, seekable;
     AVFormatContext *format;
     int stream[SL_MEDIA_COUNT]; /* -1: none */
-    struct queue queue[SL_MEDIA_COUNT];
-    size_t bytes;
+    struct sl_queue queue[SL_MEDIA_COUNT];
     struct sl_seam seam;
+    struct sl_timeline line; /* of this round, when the container's clock may jump */
+    bool jumpy;
+    bool broken;                   /* the disk failed: the file must be opened anew */
     int64_t shift[SL_MEDIA_COUNT]; /* added so that the first dts is not negative */
     int64_t last_dts[SL_MEDIA_COUNT];
-    uint64_t read; /* packets in this round */
+    int64_t newest[SL_MEDIA_COUNT]; /* dts of the packet queued last */
+    int64_t resume[SL_MEDIA_COUNT]; /* up to this dts all is known already */
+    uint64_t read;                  /* packets in this round */
 };
-
-static void queue_push(struct queue *q, AVPacket *packet)
-{
-    if (q->count == q->cap) {
-        size_t cap = q->cap ? q->cap * 2 : 32;
-        AVPacket **list = sl_alloc(cap * sizeof(*list));
-
-        for (size_t i = 0; i < q->count; i++)
-            list[i] = q->list[(q->first + i) % q->cap];
-        free(q->list);
-        q->list = list;
-        q->first = 0;
-        q->cap = cap;
-    }
-    q->list[(q->first + q->count++) % q->cap] = packet;
-}
-
-static AVPacket *queue_head(const struct queue *q)
-{
-    return q->count ? q->list[q->first] : NULL;
-}
-
-static AVPacket *queue_pop(struct file *f, struct queue *q)
-{
-    AVPacket *packet = q->list[q->first];
-
-    q->first = (q->first + 1) % q->cap;
-    q->count--;
-    f->bytes -= (size_t)packet->size;
-    return packet;
-}
-
-static void queue_clear(struct file *f, struct queue *q)
-{
-    while (q->count) {
-        AVPacket *packet = queue_pop(f, q);
-        av_packet_free(&packet);
-    }
-}
 
 /* Whether the demuxer told all there is to know, so that no packet need be probed. */
 static bool told_all(const AVFormatContext *format)
@@ -98,6 +61,14 @@ static bool told_all(const AVFormatContext *format)
     return format->nb_streams > 0;
 }
 
+/* The disk, or the network behind it, fails: tried again. */
+static int unreadable(const struct file *f, int rc, struct sl_err *err)
+{
+    return sl_err_set(err, SL_ERR_TRANSIENT, EIO, "FileUnreadable",
+                      "reading %s failed (%s); look at its disk. Trying again", f->path,
+                      sl_av_text(rc));
+}
+
 static bool fresh(const char *path)
 {
     struct stat st;
@@ -105,6 +76,78 @@ static bool fresh(const char *path)
     return stat(path, &st) == 0 && time(NULL) - st.st_mtime < FRESH_SECONDS;
 }
 
+/* Where the file must end at the earliest, by the demuxer's index; 0: it has none. */
+static int64_t indexed_end(const AVFormatContext *format)
+{
+    int64_t end = 0;
+
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        AVStream *s = format->streams[i];
+        int n = avformat_index_get_entries_count(s);
+
+        for (int k = n > 8 ? n - 8 : 0; k < n; k++) {
+            const AVIndexEntry *e = avformat_index_get_entry(s, k);
+
+            if (e && e->pos + e->size > end)
+                end = e->pos + e->size;
+        }
+    }
+    return end;
+}
+
+/* Other files of that name are taken for MP4, too. */
+static bool begins_as_mp4(const char *path)
+{
+    static const char *const boxes[] = {"ftyp", "mdat", "free", "wide", "skip", "styp", "moov"};
+    sl_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char head[8];
+
+    if (fd < 0 || read(fd, head, sizeof(head)) != (ssize_t)sizeof(head))
+        return false;
+    for (size_t i = 0; i < SL_COUNT(boxes); i++) {
+        if (memcmp(head + 4, boxes[i], 4) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int not_media(const char *path, off_t size, int rc, struct sl_err *err)
+{
+    const char *said = sl_bridge_last();
+
+    if (fresh(path))
+        return sl_err_set(err, SL_ERR_TRANSIENT, 0, "FileIncomplete",
+                          "%s is still being written; waiting for its end", path);
+    if (size == 0)
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia", "%s is empty; replace it", path);
+    if (strstr(said, "moov atom not found") && begins_as_mp4(path))
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "Truncated",
+                          "%s is cut off: its index, at the end, is missing; replace it", path);
+    if (strstr(said, "whitelist"))
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia",
+                          "%s is of a kind that is not played (a picture, a playlist, …); replace "
+                          "it with a video or sound file",
+                          path);
+    return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia",
+                      "%s is no media file that can be read (%s%s%s); replace it", path,
+                      sl_av_text(rc), *said ? ": " : "", said);
+}
+
+static int check_whole(const struct file *f, off_t size, struct sl_err *err)
+{
+    int64_t end = strstr(f->format->iformat->name, "mp4") ? indexed_end(f->format) : 0;
+
+    if (end <= size)
+        return 0;
+    if (fresh(f->path))
+        return sl_err_set(err, SL_ERR_TRANSIENT, 0, "FileIncomplete",
+                          "%s is still being written; waiting for its end", f->path);
+    return sl_err_set(err, SL_ERR_HUMAN, 0, "Truncated",
+                      "%s is cut off: %lld of at least %lld bytes are there; replace it", f->path,
+                      (long long)size, (long long)end);
+}
+
+/* Opens the one file and chooses its tracks; on failure nothing is open. */
 static int open_format(struct sl_input *input, struct sl_err *err)
 {
     struct file *f = input->priv;
@@ -141,68 +184,15 @@ static int open_format(struct sl_input *input, struct sl_err *err)
     if (rc == AVERROR_EXIT)
         return sl_err_set(err, SL_ERR_TRANSIENT, EINTR, "Stopped", "stopped while opening %s",
                           f->path);
-    if (rc < 0 && fresh(f->path))
-        return sl_err_set(err, SL_ERR_TRANSIENT, 0, "FileIncomplete",
-                          "%s is still being written; waiting for its end", f->path);
+    if (rc == AVERROR(EIO))
+        return unreadable(f, rc, err);
     if (rc < 0)
-        return sl_err_set(err, SL_ERR_HUMAN, 0, "NotMedia",
-                          "%s is no media file that can be read (%s%s%s); replace it", f->path,
-                          sl_av_text(rc), *sl_bridge_last() ? ": " : "", sl_bridge_last());
-    return 0;
-}
-
-static void describe(struct sl_input *input, enum sl_media m, AVFormatContext *format,
-                     AVStream *stream)
-{
-    struct sl_in_track *t = &input->track[m];
-    int32_t *matrix;
-
-    t->present = true;
-    if (!t->par)
-        t->par = avcodec_parameters_alloc();
-    if (!t->par || avcodec_parameters_copy(t->par, stream->codecpar) < 0)
-        abort();
-    t->time_base = stream->time_base;
-    if (m != SL_VIDEO)
-        return;
-    t->rate = av_guess_frame_rate(format, stream, NULL);
-    if (t->rate.num <= 0 || t->rate.den <= 0 || av_q2d(t->rate) > 240 || av_q2d(t->rate) < 0.5) {
-        t->rate = (AVRational){25, 1};
-        if (stream->nb_frames > 1 && stream->duration > 0)
-            av_reduce(&t->rate.num, &t->rate.den, stream->nb_frames * stream->time_base.den,
-                      stream->duration * stream->time_base.num, 1001000);
+        return not_media(f->path, st.st_size, rc, err);
+    if (check_whole(f, st.st_size, err) < 0 ||
+        sl_tracks_choose(f->format, f->path, f->stream, err) < 0) {
+        avformat_close_input(&f->format);
+        return -1;
     }
-    matrix = (int32_t *)(void *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
-    if (matrix) {
-        double turn = -av_display_rotation_get(matrix);
-
-        if (turn == turn) /* not NAN */
-            t->rotation = ((int)(turn < 0 ? turn - 45 : turn + 45) / 90 * 90 + 360) % 360;
-    }
-}
-
-static int choose(struct sl_input *input, struct sl_err *err)
-{
-    static const enum AVMediaType types[] = {AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO};
-    struct file *f = input->priv;
-
-    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
-        f->stream[m] = -1;
-        for (unsigned i = 0; i < f->format->nb_streams && f->stream[m] < 0; i++) {
-            const AVStream *s = f->format->streams[i];
-
-            if (s->codecpar->codec_type == types[m] && s->codecpar->codec_id != AV_CODEC_ID_NONE &&
-                !(s->disposition & AV_DISPOSITION_ATTACHED_PIC))
-                f->stream[m] = (int)i;
-        }
-    }
-    for (unsigned i = 0; i < f->format->nb_streams; i++) {
-        if ((int)i != f->stream[SL_VIDEO] && (int)i != f->stream[SL_AUDIO])
-            f->format->streams[i]->discard = AVDISCARD_ALL;
-    }
-    if (f->stream[SL_VIDEO] < 0 && f->stream[SL_AUDIO] < 0)
-        return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks",
-                          "%s holds neither a picture nor a sound track", f->path);
     return 0;
 }
 
@@ -210,10 +200,10 @@ static int choose(struct sl_input *input, struct sl_err *err)
  * the first that is told. INT64_MIN: none came, so they stand in the order of their pts. */
 static void settle_dts(struct file *f, enum sl_media m, int64_t next)
 {
-    struct queue *q = &f->queue[m];
+    struct sl_queue *q = &f->queue[m];
 
     for (size_t i = q->count; i > 0; i--) {
-        AVPacket *packet = q->list[(q->first + i - 1) % q->cap];
+        AVPacket *packet = sl_queue_at(q, i - 1);
 
         if (packet->dts != AV_NOPTS_VALUE)
             break;
@@ -223,8 +213,9 @@ static void settle_dts(struct file *f, enum sl_media m, int64_t next)
     }
 }
 
-/* One packet from the demuxer onto its queue. 1: done (or dropped); 0: end of the round. */
-static int demux(struct sl_input *input)
+/* One packet from the demuxer onto its queue. 1: done (or dropped); 0: end of the round; -1: it
+ * cannot be read now. */
+static int demux(struct sl_input *input, struct sl_err *err)
 {
     struct file *f = input->priv;
     AVPacket *packet = av_packet_alloc();
@@ -235,10 +226,16 @@ static int demux(struct sl_input *input)
         abort();
     rc = av_read_frame(f->format, packet);
     if (rc < 0) {
+        int disk = f->format->pb ? f->format->pb->error : 0;
+
         av_packet_free(&packet);
-        if (rc != AVERROR_EOF && rc != AVERROR_EXIT)
+        if (rc == AVERROR_EXIT)
+            return sl_err_set(err, SL_ERR_TRANSIENT, EINTR, "Stopped", "stopped");
+        if (disk < 0 && disk != AVERROR_EOF)
+            return unreadable(f, disk, err);
+        if (rc != AVERROR_EOF)
             sl_bridge_log(SL_LOG_WARN, "reading %s: %s; taken as its end", f->path, sl_av_text(rc));
-        return rc == AVERROR_EXIT ? -1 : 0;
+        return 0;
     }
     m = packet->stream_index == f->stream[SL_VIDEO] ? SL_VIDEO : SL_AUDIO;
     if (packet->stream_index != f->stream[m] || packet->size == 0)
@@ -259,6 +256,13 @@ static int demux(struct sl_input *input)
     }
     if (packet->pts == AV_NOPTS_VALUE)
         packet->pts = packet->dts;
+    if (sl_tracks_encrypted(packet)) {
+        av_packet_free(&packet);
+        return sl_err_set(err, SL_ERR_HUMAN, 0, "Encrypted",
+                          "%s is encrypted: replace it with one that is not", f->path);
+    }
+    if (f->jumpy && packet->dts != AV_NOPTS_VALUE)
+        sl_timeline_map(&f->line, m, &packet->dts, &packet->pts, packet->duration);
     if (packet->flags & AV_PKT_FLAG_DISCARD) {
         /* priming: heard by the decoder in the first round only, never copied */
         if (m == SL_AUDIO && (input->copy || input->rounds > 0))
@@ -280,9 +284,14 @@ static int demux(struct sl_input *input)
         packet->dts += sl_seam_offset(&f->seam, m) + f->shift[m];
         settle_dts(f, m, packet->dts);
     }
-    f->bytes += (size_t)packet->size;
+    if (packet->dts != AV_NOPTS_VALUE) {
+        if (packet->dts <= f->resume[m])
+            goto drop;
+        f->resume[m] = INT64_MIN;
+        f->newest[m] = packet->dts;
+    }
     f->read++;
-    queue_push(&f->queue[m], packet);
+    sl_queue_push(&f->queue[m], packet);
     return 1;
 drop:
     av_packet_free(&packet);
@@ -298,31 +307,62 @@ static void rewind_file(struct sl_input *input)
     if (f->seekable && av_seek_frame(f->format, ref, INT64_MIN / 4, AVSEEK_FLAG_BACKWARD) >= 0)
         return;
     avformat_close_input(&f->format);
-    if (open_format(input, &err) < 0 || choose(input, &err) < 0) {
+    if (open_format(input, &err) < 0) {
         sl_bridge_log(SL_LOG_WARN, "cannot play another round: %s", err.text);
         avformat_close_input(&f->format);
     }
+}
+
+/* A round's time stamps are the file's, but for jumps: the first packet says where it begins. */
+static void begin_round(struct file *f)
+{
+    struct sl_timeline fresh_line;
+
+    sl_timeline_begin(&fresh_line, GAP_US);
+    fresh_line.fresh = false;
+    for (int m = 0; m < SL_MEDIA_COUNT; m++) {
+        if (f->stream[m] >= 0)
+            sl_timeline_add(&fresh_line, (enum sl_media)m, f->line.base[m], f->line.frame[m]);
+    }
+    f->line = fresh_line;
 }
 
 /* The round ended: leaves out sound that reaches into the next, and starts it. */
 static void turn(struct sl_input *input)
 {
     struct file *f = input->priv;
-    struct queue *q = &f->queue[SL_AUDIO];
+    struct sl_queue *q = &f->queue[SL_AUDIO];
     int64_t next = sl_seam_next(&f->seam);
 
     while (q->count) {
-        AVPacket *last = q->list[(q->first + q->count - 1) % q->cap];
+        AVPacket *last = sl_queue_at(q, q->count - 1);
 
         if (sl_seam_keeps(&f->seam, last->pts - f->shift[SL_AUDIO], last->duration, next))
             break;
-        q->count--;
-        f->bytes -= (size_t)last->size;
+        last = sl_queue_last(q);
         av_packet_free(&last);
     }
     input->rounds++;
     f->read = 0;
+    begin_round(f);
     rewind_file(input);
+}
+
+/* The disk gives again: on from where it failed, or from the next round's beginning. What was read
+ * twice is left out by its time stamps. */
+static void go_on(struct sl_input *input)
+{
+    struct file *f = input->priv;
+    enum sl_media ref = f->stream[SL_VIDEO] >= 0 ? SL_VIDEO : SL_AUDIO;
+
+    f->broken = false;
+    if (f->seam.end[ref] == INT64_MIN)
+        return;
+    if (f->jumpy ||
+        av_seek_frame(f->format, f->stream[ref], f->seam.end[ref], AVSEEK_FLAG_BACKWARD) < 0)
+        turn(input);
+    else
+        memcpy(f->resume, f->newest, sizeof(f->resume));
 }
 
 static bool wants_more(const struct file *f)
@@ -332,11 +372,12 @@ static bool wants_more(const struct file *f)
 
     for (int m = 0; m < SL_MEDIA_COUNT; m++) {
         if (f->stream[m] >= 0) {
-            empty |= f->queue[m].count == 0 || queue_head(&f->queue[m])->dts == AV_NOPTS_VALUE;
+            empty |= f->queue[m].count == 0 || sl_queue_head(&f->queue[m])->dts == AV_NOPTS_VALUE;
             count += f->queue[m].count;
         }
     }
-    return empty && count < QUEUE_PACKETS && f->bytes < QUEUE_BYTES;
+    return empty && count < QUEUE_PACKETS &&
+           f->queue[SL_VIDEO].bytes + f->queue[SL_AUDIO].bytes < QUEUE_BYTES;
 }
 
 /* Fills the queues until each track has a packet. -1: the file cannot be read now. */
@@ -348,15 +389,19 @@ static int fill(struct sl_input *input, struct sl_err *err)
         uint64_t had = f->read;
         int rc;
 
-        if (!f->format) { /* it went away between two rounds */
-            if (open_format(input, err) < 0 || choose(input, err) < 0) {
-                avformat_close_input(&f->format);
+        if (!f->format) { /* it went away between two rounds, or the disk failed */
+            if (open_format(input, err) < 0)
                 return -1;
-            }
+            if (f->broken)
+                go_on(input);
         }
-        rc = demux(input);
+        rc = demux(input, err);
+        if (rc < 0 && sl_streq(err->code, "FileUnreadable")) {
+            f->broken = true;
+            avformat_close_input(&f->format);
+        }
         if (rc < 0)
-            return sl_err_set(err, SL_ERR_TRANSIENT, EINTR, "Stopped", "stopped");
+            return -1;
         if (rc > 0)
             continue;
         settle_dts(f, SL_VIDEO, INT64_MIN);
@@ -381,7 +426,7 @@ static void shift_start(struct sl_input *input)
     int64_t low = INT64_MAX;
 
     for (int m = 0; m < SL_MEDIA_COUNT; m++) {
-        const AVPacket *head = queue_head(&f->queue[m]);
+        const AVPacket *head = sl_queue_head(&f->queue[m]);
 
         if (head && to_us(input, (enum sl_media)m, head->dts) < low)
             low = to_us(input, (enum sl_media)m, head->dts);
@@ -389,15 +434,15 @@ static void shift_start(struct sl_input *input)
     if (low == INT64_MAX)
         return;
     for (int m = 0; m < SL_MEDIA_COUNT; m++) {
-        struct queue *q = &f->queue[m];
+        struct sl_queue *q = &f->queue[m];
 
         if (f->stream[m] < 0)
             continue;
         f->shift[m] =
             av_rescale_q_rnd(-low, AV_TIME_BASE_Q, input->track[m].time_base, AV_ROUND_UP);
         for (size_t i = 0; i < q->count; i++) {
-            q->list[(q->first + i) % q->cap]->pts += f->shift[m];
-            q->list[(q->first + i) % q->cap]->dts += f->shift[m];
+            sl_queue_at(q, i)->pts += f->shift[m];
+            sl_queue_at(q, i)->dts += f->shift[m];
         }
     }
 }
@@ -415,15 +460,15 @@ static int enter_at_key(struct sl_input *input, struct sl_err *err)
 
         if (fill(input, err) < 0)
             return -1;
-        v = queue_head(&f->queue[SL_VIDEO]);
-        a = queue_head(&f->queue[SL_AUDIO]);
+        v = sl_queue_head(&f->queue[SL_VIDEO]);
+        a = sl_queue_head(&f->queue[SL_AUDIO]);
         if (v && !(v->flags & AV_PKT_FLAG_KEY))
             drop = SL_VIDEO;
         else if (v && a && to_us(input, SL_AUDIO, a->pts) < to_us(input, SL_VIDEO, v->dts))
             drop = SL_AUDIO;
         if (drop == SL_MEDIA_COUNT)
             return 0;
-        packet = queue_pop(f, &f->queue[drop]);
+        packet = sl_queue_pop(&f->queue[drop]);
         av_packet_free(&packet);
     }
 }
@@ -440,7 +485,7 @@ static int start_at(struct sl_input *input, int64_t ms, struct sl_err *err)
         return 0;
     }
     for (int m = 0; m < SL_MEDIA_COUNT; m++) {
-        queue_clear(f, &f->queue[m]);
+        sl_queue_clear(&f->queue[m]);
         f->seam.end[m] = INT64_MIN;
     }
     f->eof = false;
@@ -455,7 +500,7 @@ static int file_open(struct sl_input *input, const struct sl_encspec *spec, stru
     input->priv = f;
     f->path = sl_strdup(spec->file.path);
     f->loop = spec->file.loop;
-    if (open_format(input, err) < 0 || choose(input, err) < 0)
+    if (open_format(input, err) < 0)
         return -1;
     f->seekable = strstr(f->format->iformat->name, "mp4") != NULL;
     input->duration = f->format->duration > 0 ? f->format->duration : 0;
@@ -463,24 +508,23 @@ static int file_open(struct sl_input *input, const struct sl_encspec *spec, stru
         AVStream *s;
         int64_t frame = 0;
 
-        f->last_dts[m] = INT64_MIN;
+        f->last_dts[m] = f->newest[m] = f->resume[m] = INT64_MIN;
         if (f->stream[m] < 0)
             continue;
         s = f->format->streams[f->stream[m]];
-        describe(input, (enum sl_media)m, f->format, s);
-        if (m == SL_VIDEO)
-            frame = av_rescale_q(1, av_inv_q(input->track[m].rate), s->time_base);
-        else if (s->codecpar->frame_size > 0 && s->codecpar->sample_rate > 0)
-            frame = av_rescale_q(s->codecpar->frame_size, (AVRational){1, s->codecpar->sample_rate},
-                                 s->time_base);
+        sl_tracks_describe(f->format, f->stream[m], (enum sl_media)m, &input->track[m]);
+        frame = sl_tracks_frame(f->format, f->stream[m], &input->track[m]);
+        sl_timeline_add(&f->line, (enum sl_media)m, s->time_base, frame);
         sl_seam_add(&f->seam, (enum sl_media)m, s->time_base, frame);
     }
+    f->jumpy = f->format->iformat->flags & AVFMT_TS_DISCONT;
+    begin_round(f);
     if (fill(input, err) < 0)
         return -1;
     if (spec->file.start_at > 0 && start_at(input, spec->file.start_at, err) < 0)
         return -1;
     shift_start(input);
-    if (!queue_head(&f->queue[SL_VIDEO]) && !queue_head(&f->queue[SL_AUDIO]))
+    if (!sl_queue_head(&f->queue[SL_VIDEO]) && !sl_queue_head(&f->queue[SL_AUDIO]))
         return sl_err_set(err, SL_ERR_HUMAN, 0, "NoTracks", "%s holds no packet", f->path);
     return 0;
 }
@@ -496,14 +540,14 @@ static int file_read(struct sl_input *input, struct sl_item *ret, struct sl_err 
 
         if (fill(input, err) < 0)
             return -1;
-        v = queue_head(&f->queue[SL_VIDEO]);
-        a = queue_head(&f->queue[SL_AUDIO]);
+        v = sl_queue_head(&f->queue[SL_VIDEO]);
+        a = sl_queue_head(&f->queue[SL_AUDIO]);
         if (!v && !a)
             return 0;
         m = !a || (v && to_us(input, SL_VIDEO, v->dts) <= to_us(input, SL_AUDIO, a->dts))
                 ? SL_VIDEO
                 : SL_AUDIO;
-        packet = queue_pop(f, &f->queue[m]);
+        packet = sl_queue_pop(&f->queue[m]);
         if (packet->dts <= f->last_dts[m]) {
             if (m == SL_AUDIO) {
                 av_packet_free(&packet);
@@ -523,7 +567,7 @@ static const AVPacket *file_peek(struct sl_input *input, enum sl_media media)
 {
     struct file *f = input->priv;
 
-    return queue_head(&f->queue[media]);
+    return sl_queue_head(&f->queue[media]);
 }
 
 static void file_close(struct sl_input *input)
@@ -533,8 +577,7 @@ static void file_close(struct sl_input *input)
     if (!f)
         return;
     for (int m = 0; m < SL_MEDIA_COUNT; m++) {
-        queue_clear(f, &f->queue[m]);
-        free(f->queue[m].list);
+        sl_queue_free(&f->queue[m]);
     }
     avformat_close_input(&f->format);
     free(f->path);

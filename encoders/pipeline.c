@@ -4,6 +4,8 @@
 #include "encoders/pipeline.h"
 #include "encoders/av_bridge.h"
 #include "encoders/carry.h"
+#include "reconcile/base/buf.h"
+#include "reconcile/base/hash.h"
 
 void sl_item_free(struct sl_item *item)
 {
@@ -195,11 +197,56 @@ int sl_pipeline_flush(struct sl_pipeline *p, sl_pipeline_sink sink, void *arg)
     return 0;
 }
 
+int sl_pipeline_idle(struct sl_pipeline *p, int64_t us, sl_pipeline_sink sink, void *arg)
+{
+    for (int i = 0; i < p->count; i++) {
+        struct sl_out_track *t = &p->out[i];
+        int rc = t->class->idle ? t->class->idle(t, us) : 0;
+
+        if (rc >= 0 && t->class->idle)
+            rc = drain(p, t, sink, arg);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 bool sl_pipeline_may_start(const struct sl_pipeline *p, const struct sl_item *item)
 {
     if (item->frame || !p->count || !p->out[0].class->takes_packets)
         return true;
     return p->out[0].media == item->media && (item->packet->flags & AV_PKT_FLAG_KEY);
+}
+
+bool sl_pipeline_renews(struct sl_pipeline *p, const struct sl_item *item)
+{
+    bool renews = false;
+
+    for (int i = 0; i < p->count && item->packet; i++) {
+        struct sl_out_track *t = &p->out[i];
+
+        if (t->media == item->media && t->class->renews && t->class->renews(t, item->packet)) {
+            sl_carry_track(t->par, &p->facts.track[t->index]);
+            renews = true;
+        }
+    }
+    return renews;
+}
+
+void sl_pipeline_signature(const struct sl_pipeline *p, char ret[SL_SIGNATURE])
+{
+    struct sl_buf text = {0};
+
+    for (int i = 0; i < p->count; i++) {
+        const AVCodecParameters *par = p->out[i].par;
+
+        sl_buf_printf(&text, "%d %d %d %d %d %d/%d %d:", par->codec_id, par->width, par->height,
+                      par->sample_rate, par->ch_layout.nb_channels, p->out[i].time_base.num,
+                      p->out[i].time_base.den, par->extradata_size);
+        sl_buf_add(&text, (const char *)par->extradata, (size_t)par->extradata_size);
+    }
+    sl_sha256_hex(text.data ? text.data : "", text.len, ret);
+    sl_buf_free(&text);
 }
 
 void sl_pipeline_want_key(struct sl_pipeline *p)

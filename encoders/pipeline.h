@@ -27,8 +27,16 @@ int sl_pipeline_open(struct sl_pipeline *pipeline, struct sl_input *input,
 int sl_pipeline_push(struct sl_pipeline *pipeline, struct sl_item *item, sl_pipeline_sink sink,
                      void *arg);
 int sl_pipeline_flush(struct sl_pipeline *pipeline, sl_pipeline_sink sink, void *arg);
+/* Called while a source pauses, at the time (µs) that was reached on the time line. */
+int sl_pipeline_idle(struct sl_pipeline *pipeline, int64_t us, sl_pipeline_sink sink, void *arg);
 /* Whether publishing may begin with this item: a keyframe, or anything that is decoded here. */
 bool sl_pipeline_may_start(const struct sl_pipeline *pipeline, const struct sl_item *item);
+/* Whether this item begins with other parameters than those published: the tracks' par and the
+ * facts are new then, and the publisher must be made anew before it is pushed. */
+bool sl_pipeline_renews(struct sl_pipeline *pipeline, const struct sl_item *item);
+/* Equal signatures: packets of one may follow packets of the other on one connection. */
+#define SL_SIGNATURE 65
+void sl_pipeline_signature(const struct sl_pipeline *pipeline, char ret[SL_SIGNATURE]);
 void sl_pipeline_want_key(struct sl_pipeline *pipeline);
 void sl_pipeline_close(struct sl_pipeline *pipeline);
 void sl_item_free(struct sl_item *item);

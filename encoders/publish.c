@@ -3,33 +3,7 @@
  */
 #include "encoders/publish.h"
 #include "encoders/av_bridge.h"
-#include "encoders/carry.h"
 #include <ctype.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-#define FDS_TO_LOOK_AT 64
-
-/* Without it ANNOUNCE's head and body wait for each other: Nagle meets delayed ACK, 44 ms. */
-void sl_publish_tune(struct sl_publish *p)
-{
-    if (p->tuned || p->file)
-        return;
-    for (int fd = 3; fd < FDS_TO_LOOK_AT; fd++) {
-        int domain, type, on = 1;
-        socklen_t len = sizeof(int);
-
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
-            (domain != AF_INET && domain != AF_INET6))
-            continue;
-        len = sizeof(int);
-        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
-            continue;
-        if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
-            p->tuned = true;
-    }
-}
 
 static void escape(char *to, size_t size, const char *from)
 {
@@ -98,17 +72,15 @@ static int add_streams(struct sl_publish *p, const struct sl_pipeline *pipeline)
     return 0;
 }
 
-int sl_publish_open(struct sl_publish *p, const struct sl_pipeline *pipeline,
-                    const struct sl_encspec *spec, AVIOInterruptCB interrupt, int64_t zero,
-                    struct sl_err *err)
+static int open_libav(struct sl_publish *p, const struct sl_pipeline *pipeline,
+                      const struct sl_encspec *spec, AVIOInterruptCB interrupt, int64_t zero,
+                      struct sl_err *err)
 {
     AVDictionary *options = NULL;
     char *url = full_url(spec);
-    int rc;
+    bool rtsps = strncmp(url, "rtsps:", 6) == 0;
+    int rc = avformat_alloc_output_context2(&p->out, NULL, rtsps ? "rtsp" : NULL, url);
 
-    p->file = strncmp(url, "rtsp", 4) != 0;
-    p->wrote = p->tuned = false;
-    rc = avformat_alloc_output_context2(&p->out, NULL, p->file ? NULL : "rtsp", url);
     if (rc < 0) {
         free(url);
         return sl_err_set(err, SL_ERR_HUMAN, 0, "OutputFailed", "%s: %s", spec->publish.url,
@@ -116,21 +88,15 @@ int sl_publish_open(struct sl_publish *p, const struct sl_pipeline *pipeline,
     }
     p->out->interrupt_callback = interrupt;
     p->out->strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL; /* VP9 over RTSP */
-    if (!p->packet)
-        p->packet = av_packet_alloc();
-    if (!p->packet)
-        abort();
-    for (int i = 0; i < SL_TRACKS_MAX; i++)
-        p->last_dts[i] = INT64_MIN;
     add_streams(p, pipeline);
     sl_bridge_forget();
-    if (p->file) {
-        rc = avio_open2(&p->out->pb, url, AVIO_FLAG_WRITE, &interrupt, NULL);
-    } else {
+    if (rtsps) {
         p->out->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
         p->out->start_time_realtime = zero;
         av_dict_set(&options, "rtsp_transport", "tcp", 0);
         av_dict_set(&options, "pkt_size", "1440", 0);
+    } else {
+        rc = avio_open2(&p->out->pb, url, AVIO_FLAG_WRITE, &interrupt, NULL);
     }
     if (rc >= 0)
         rc = avformat_write_header(p->out, &options);
@@ -139,37 +105,80 @@ int sl_publish_open(struct sl_publish *p, const struct sl_pipeline *pipeline,
     free(url);
     if (rc >= 0)
         return 0;
-    if (p->file)
+    if (!rtsps)
         avio_closep(&p->out->pb);
     avformat_free_context(p->out);
     p->out = NULL;
-    if (p->file)
+    if (!rtsps)
         return sl_err_set(err, SL_ERR_HUMAN, 0, "OutputFailed", "%s: %s", spec->publish.url,
                           *sl_bridge_last() ? sl_bridge_last() : sl_av_text(rc));
     return refused(rc, spec->publish.url, &pipeline->facts, err);
 }
 
+int sl_publish_open(struct sl_publish *p, const struct sl_pipeline *pipeline,
+                    const struct sl_encspec *spec, AVIOInterruptCB interrupt, int64_t zero,
+                    struct sl_err *err)
+{
+    bool ours = strncmp(spec->publish.url, "rtsp:", 5) == 0;
+    int rc;
+
+    if (!p->packet)
+        p->packet = av_packet_alloc();
+    if (!p->packet)
+        abort();
+    for (int i = 0; i < SL_TRACKS_MAX; i++)
+        p->last_dts[i] = INT64_MIN;
+    rc = ours ? sl_rtsp_open(&p->rtsp, pipeline, spec, interrupt, zero, err)
+              : open_libav(p, pipeline, spec, interrupt, zero, err);
+    p->open = rc >= 0;
+    p->file = p->open && p->out && !(p->out->oformat->flags & AVFMT_NOFILE);
+    return rc;
+}
+
 int sl_publish_write(struct sl_publish *p, const struct sl_out_track *t, const AVPacket *packet)
 {
-    AVStream *s = p->out->streams[t->index];
+    AVRational base = p->out ? p->out->streams[t->index]->time_base
+                             : p->rtsp.rtp[t->index]->streams[0]->time_base;
     int rc = av_packet_ref(p->packet, packet);
 
     if (rc < 0)
         return rc;
-    p->packet->stream_index = t->index;
-    av_packet_rescale_ts(p->packet, t->time_base, s->time_base);
+    av_packet_rescale_ts(p->packet, t->time_base, base);
     if (p->packet->dts <= p->last_dts[t->index]) { /* two ticks rounded into one */
         p->packet->dts = p->last_dts[t->index] + 1;
         if (p->packet->pts < p->packet->dts)
             p->packet->pts = p->packet->dts;
     }
     p->last_dts[t->index] = p->packet->dts;
-    rc =
-        p->file ? av_interleaved_write_frame(p->out, p->packet) : av_write_frame(p->out, p->packet);
+    if (p->out) {
+        p->packet->stream_index = t->index;
+        rc = p->file ? av_interleaved_write_frame(p->out, p->packet)
+                     : av_write_frame(p->out, p->packet);
+    } else {
+        rc = sl_rtsp_write(&p->rtsp, t->index, base, p->packet);
+    }
     av_packet_unref(p->packet);
-    if (rc >= 0)
-        p->wrote = true;
     return rc < 0 ? rc : 0;
+}
+
+int sl_publish_flush(struct sl_publish *p)
+{
+    return p->open && !p->out ? sl_rtsp_flush(&p->rtsp) : 0;
+}
+
+int sl_publish_fd(const struct sl_publish *p)
+{
+    return p->open && !p->out ? p->rtsp.fd : -1;
+}
+
+int sl_publish_listen(struct sl_publish *p)
+{
+    return p->open && !p->out ? sl_rtsp_drain(&p->rtsp) : 0;
+}
+
+int64_t sl_publish_blocked(const struct sl_publish *p)
+{
+    return p->open && !p->out ? p->rtsp.blocked : 0;
 }
 
 void sl_publish_close(struct sl_publish *p)
@@ -180,6 +189,9 @@ void sl_publish_close(struct sl_publish *p)
             avio_closep(&p->out->pb);
         avformat_free_context(p->out);
         p->out = NULL;
+    } else if (p->open) {
+        sl_rtsp_close(&p->rtsp);
     }
+    p->open = p->file = false;
     av_packet_free(&p->packet);
 }

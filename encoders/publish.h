@@ -4,12 +4,13 @@
  * Layer: encoders. Never logs the URL with its credentials; never retries by itself.
  */
 #pragma once
-#include "encoders/pipeline.h"
+#include "encoders/rtsp.h"
 
 struct sl_publish {
-    AVFormatContext *out; /* NULL: not connected */
-    bool file, wrote;
-    bool tuned; /* TCP_NODELAY is set on this connection's socket */
+    bool open;
+    bool file;            /* by libavformat: a file, or RTSP over TLS */
+    AVFormatContext *out; /* with file only */
+    struct sl_rtsp rtsp;  /* else */
     AVPacket *packet;
     int64_t last_dts[SL_TRACKS_MAX];
 };
@@ -21,6 +22,11 @@ int sl_publish_open(struct sl_publish *publish, const struct sl_pipeline *pipeli
                     struct sl_err *err) SL_MUST;
 int sl_publish_write(struct sl_publish *publish, const struct sl_out_track *track,
                      const AVPacket *packet); /* AVERROR or 0 */
-/* From the interrupt callback: sets TCP_NODELAY once on the connection that is being made. */
-void sl_publish_tune(struct sl_publish *publish);
+/* What is written is kept together until this is called. AVERROR or 0. */
+int sl_publish_flush(struct sl_publish *publish);
+/* A descriptor that becomes readable when the server says something or leaves; -1: none. */
+int sl_publish_fd(const struct sl_publish *publish);
+int sl_publish_listen(struct sl_publish *publish); /* … then: AVERROR when it left, or 0 */
+/* Since when (CLOCK_MONOTONIC ms) the server takes nothing; 0: it does. */
+int64_t sl_publish_blocked(const struct sl_publish *publish);
 void sl_publish_close(struct sl_publish *publish); /* TEARDOWN, or the file's index */

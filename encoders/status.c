@@ -12,7 +12,10 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_WAIT_MS 1000
 
 static void notify(struct sl_status *s)
 {
@@ -25,6 +28,20 @@ static void notify(struct sl_status *s)
     s->dirty = sendto(s->notice_fd, s->record.uid, strlen(s->record.uid),
                       MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to)) < 0 &&
                (errno == EAGAIN || errno == ENOBUFS);
+}
+
+/* A scanner that asks whether somebody lives here may hold it for an instant. */
+static int take_lock(int fd)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int64_t end = sl_now_mono() + LOCK_WAIT_MS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || sl_now_mono() > end)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
 static int open_directory(struct sl_status *s, const char *runtime, const char *uid,
@@ -40,7 +57,7 @@ static int open_directory(struct sl_status *s, const char *runtime, const char *
     s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock_fd < 0)
         return sl_err_os(err, errno, "cannot open %s/lock", path);
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    if (take_lock(s->lock_fd) < 0)
         return sl_err_set(err, SL_ERR_HUMAN, errno, "Busy", "another encoder runs in %s", path);
     if (sl_stats_create(s->dir_fd, &s->stats, err) < 0 ||
         sl_ring_create(s->dir_fd, &s->ring, err) < 0)
@@ -69,6 +86,7 @@ int sl_status_open(struct sl_status *s, const char *runtime, const struct sl_enc
     r->generation = spec->generation;
     r->pid = getpid();
     r->pid_start = sl_proc_start(r->pid);
+    sl_pidns(r->pidns);
     r->since = r->state_since = sl_now_wall();
     r->state = SL_ENC_STARTING;
     s->rate_at = sl_now_mono();

@@ -23,7 +23,13 @@
 #define CLOSE_MS       1000
 #define SERVE_EVERY_MS 50
 #define LATE_US        1000000 /* later than this: the clock is set anew instead of a burst */
-#define EARLY_US       15000   /* due this soon: now; sound and picture share one wake */
+#define EARLY_US       2000    /* a picture due this soon: now */
+#define SLACK_US       20000 /* sound goes with the nearest picture, so that they share one wake */
+#define GAP_LOOK_US    250000
+#define RETRY_LONG_MS  10000   /* a source that gives what cannot be published */
+#define STALE_US       2000000 /* live: this late after a stall is thrown away … */
+#define CAUGHT_UP_US   1000000 /* … up to a keyframe that is no later than this */
+#define HELD_MS        1000    /* live: as long as sockets keep what comes while nobody says go */
 
 struct worker {
     const struct sl_worker_options *options;
@@ -37,6 +43,10 @@ struct worker {
     int64_t served_at, deadline;        /* ms */
     int64_t anchor;                     /* CLOCK_MONOTONIC µs at which due 0 is now */
     int64_t next_try, backoff, live_at; /* ms */
+    int64_t filled;                     /* µs: gaps of the source were looked for up to here */
+    uint64_t connects;                  /* of the input, when the pipeline was made */
+    bool unfit;                         /* what the source gives now cannot be published */
+    bool stale;                         /* live: throwing away what is too late */
 };
 
 static int64_t now_us(void)
@@ -53,7 +63,6 @@ static int interrupt(void *arg)
     struct worker *w = arg;
     int64_t now = sl_now_mono();
 
-    sl_publish_tune(&w->publish);
     if (now - w->served_at >= SERVE_EVERY_MS) {
         w->served_at = now;
         sl_control_serve(&w->control, 0);
@@ -68,32 +77,63 @@ static void end(struct worker *w, const char *reason, const char *message)
     sl_status_tell(&w->status, SL_ENC_ENDED, reason, "%s", message);
 }
 
-/* Opens input and pipeline, waiting for a file that is not there yet. 0: open; else exit status. */
+/* Waits that long for orders; ends with a stop. */
+static void rest(struct worker *w, int64_t ms)
+{
+    int64_t end = sl_now_mono() + ms, left = ms;
+
+    for (; left > 0 && !w->control.stop; left = end - sl_now_mono())
+        sl_control_serve(&w->control, (left > 500 ? 500 : left) * 1000);
+}
+
+/* Whether the source may become right by itself: a camera is set anew by others. */
+static bool may_heal(const struct worker *w, const struct sl_err *err)
+{
+    static const char *const codes[] = {"CodecNotCarried", "NoDecoder", "NoTracks", "Encrypted"};
+
+    for (size_t i = 0; w->input->live && i < SL_COUNT(codes); i++) {
+        if (sl_streq(err->code, codes[i]))
+            return true;
+    }
+    return err->class == SL_ERR_TRANSIENT;
+}
+
+/* Opens input and pipeline, waiting for a source that is not there yet. 0: open; else exit status.
+ */
 static int open_input(struct worker *w)
 {
     AVIOInterruptCB cb = {.callback = interrupt, .opaque = w};
 
     while (!w->control.stop) {
         struct sl_err err = {0};
+        int64_t wait = RETRY_FILE_MS;
         int rc;
 
-        w->input = sl_input_new(w->spec, cb);
+        if (!w->input)
+            w->input = sl_input_new(w->spec, cb);
         rc = w->input->class->open(w->input, w->spec, &err);
         if (rc >= 0)
             rc = sl_pipeline_open(&w->pipeline, w->input, w->spec, &err);
+        w->connects = w->input->connects;
         if (rc >= 0)
             return 0;
         sl_pipeline_close(&w->pipeline);
-        sl_input_free(w->input);
-        w->input = NULL;
-        if (err.class != SL_ERR_TRANSIENT) {
+        if (!may_heal(w, &err)) {
             end(w, err.code, err.text);
             return SL_EXIT_HUMAN;
         }
         if (w->control.stop)
             break;
         sl_status_tell(&w->status, SL_ENC_STARTING, err.code, "%s", err.text);
-        sl_control_serve(&w->control, RETRY_FILE_MS * 1000);
+        if (w->input->live) { /* it remembers its tries */
+            wait = w->input->retry_at - sl_now_mono();
+            if (err.class != SL_ERR_TRANSIENT)
+                wait = RETRY_LONG_MS;
+        } else {
+            sl_input_free(w->input);
+            w->input = NULL;
+        }
+        rest(w, wait);
     }
     return 0;
 }
@@ -114,7 +154,7 @@ static int sink(void *arg, const struct sl_out_track *t, AVPacket *packet)
     int64_t us = av_rescale_q(packet->dts, t->time_base, AV_TIME_BASE_Q);
     int rc, size = packet->size;
 
-    if (!w->publish.out) {
+    if (!w->publish.open) {
         d->dropped++;
         return 0;
     }
@@ -139,6 +179,9 @@ static int sink(void *arg, const struct sl_out_track *t, AVPacket *packet)
 
 static void drop_connection(struct worker *w)
 {
+    if (!w->publish.open)
+        return;
+    w->control.watch_fd = -1;
     w->closing = true;
     w->deadline = sl_now_mono() + CLOSE_MS;
     sl_publish_close(&w->publish);
@@ -169,7 +212,7 @@ static int connect_now(struct worker *w, int64_t due, struct sl_err *err)
     int64_t now = now_us();
     int rc;
 
-    if (!w->going || now - (w->anchor + due) > 0)
+    if (!w->going || (now - (w->anchor + due) > 0 && (!w->input->live || w->input->burst)))
         w->anchor = now - due; /* the time line stood still while nobody took it */
     w->going = true;
     w->deadline = sl_now_mono() + CONNECT_MS;
@@ -178,70 +221,237 @@ static int connect_now(struct worker *w, int64_t due, struct sl_err *err)
     w->deadline = 0;
     if (rc < 0)
         return -1;
+    w->control.watch_fd = sl_publish_fd(&w->publish);
+    w->control.watched = false;
     if (w->once)
         sl_pipeline_want_key(&w->pipeline);
+    return 0;
+}
+
+/* 1: connected; 0: not now; -1: never, the reason is told. */
+static int try_connect(struct worker *w, int64_t due)
+{
+    struct sl_err err = {0};
+
+    if (w->control.go) {
+        w->control.go = false;
+        w->next_try = 0;
+    }
+    if (sl_now_mono() < w->next_try)
+        return 0;
+    if (connect_now(w, due, &err) >= 0)
+        return 1;
+    if (err.class == SL_ERR_HUMAN) {
+        end(w, err.code, err.text);
+        return -1;
+    }
+    if (!w->control.stop)
+        sl_status_tell(&w->status, SL_ENC_CONNECTING, err.code, "%s", err.text);
+    w->next_try = sl_now_mono() + w->backoff;
+    w->backoff = w->backoff * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : w->backoff * 2;
     return 0;
 }
 
 /* Waits for the connection, standing at this item. False: stop, or no file output. */
 static bool connected(struct worker *w, int64_t due)
 {
-    while (!w->publish.out && !w->control.stop) {
-        struct sl_err err = {0};
-        int64_t wait;
+    while (!w->publish.open && !w->control.stop) {
+        int64_t wait = w->control.go ? 0 : w->next_try - sl_now_mono();
 
-        if (w->control.go) {
-            w->control.go = false;
-            w->next_try = 0;
-        }
-        wait = w->next_try - sl_now_mono();
-        if (wait > 0) {
-            sl_control_serve(&w->control, wait * 1000);
-            continue;
-        }
-        if (connect_now(w, due, &err) >= 0)
-            return true;
-        if (err.class == SL_ERR_HUMAN) {
-            end(w, err.code, err.text);
+        if (wait > 0)
+            sl_control_serve(&w->control, (wait > 500 ? 500 : wait) * 1000);
+        else if (try_connect(w, due) < 0)
             return false;
-        }
-        if (!w->control.stop)
-            sl_status_tell(&w->status, SL_ENC_CONNECTING, err.code, "%s", err.text);
-        w->next_try = sl_now_mono() + w->backoff;
-        w->backoff = w->backoff * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : w->backoff * 2;
     }
-    return w->publish.out != NULL;
+    return w->publish.open;
 }
 
-static void pace(struct worker *w, int64_t due)
+/* A live source's item came now: how late is it, measured by those that came without delay? The
+ * measure gives way slowly, for clocks that run apart. False: it is thrown away. */
+static bool fresh_enough(struct worker *w, const struct sl_item *item)
 {
-    if (w->options->fast) {
-        interrupt(w);
-        return;
+    int64_t now = now_us(), late = now - (w->anchor + item->due), blocked;
+    bool key = item->packet && (item->packet->flags & AV_PKT_FLAG_KEY) &&
+               (item->media == SL_VIDEO || !w->input->track[SL_VIDEO].present);
+
+    if (!w->going || late < 0) {
+        w->anchor = now - item->due;
+        w->going = true;
+        late = 0;
     }
+    w->anchor += late / 4096;
+    blocked = sl_publish_blocked(&w->publish);
+    if (blocked && now / 1000 - blocked > STALE_US / 1000)
+        late = STALE_US + 1; /* MediaMTX takes nothing: what waits for it is enough */
+    if (late > STALE_US && !w->stale) {
+        sl_bridge_log(SL_LOG_WARN, "%lld ms behind: dropping up to a keyframe",
+                      (long long)(late / 1000));
+        w->stale = true;
+    }
+    if (w->stale && key && late < CAUGHT_UP_US) {
+        w->stale = false;
+        sl_pipeline_want_key(&w->pipeline);
+    }
+    return !w->stale;
+}
+
+/* Sends what was written, and hears what the server has to say. */
+static int flush(struct worker *w)
+{
+    int rc = sl_publish_flush(&w->publish);
+
+    if (rc >= 0 && w->control.watched) {
+        rc = sl_publish_listen(&w->publish);
+        w->control.watched = false;
+    }
+    w->control.watch_out = sl_publish_blocked(&w->publish) != 0;
+    return rc;
+}
+
+/* A picture that stays away leaves viewers without keyframes, or MediaMTX without any packet. */
+static int fill_gaps(struct worker *w, int64_t reached)
+{
+    if (reached - w->filled < GAP_LOOK_US)
+        return 0;
+    w->filled = reached;
+    return sl_pipeline_idle(&w->pipeline, reached, sink, w);
+}
+
+/* When sound due at this time goes: with the next picture, if that is near. MediaMTX stamps what
+ * it passes on by arrival, so neither may stray far. */
+static int64_t with_picture(const struct worker *w, int64_t due)
+{
+    const AVPacket *next = w->input->class->peek(w->input, SL_VIDEO);
+    int64_t picture;
+
+    if (!next || next->dts == AV_NOPTS_VALUE)
+        return due;
+    picture = av_rescale_q(next->dts, w->input->track[SL_VIDEO].time_base, AV_TIME_BASE_Q);
+    return picture >= due && picture - due <= SLACK_US ? picture : due;
+}
+
+/* AVERROR of the publisher while it waited, or 0. */
+static int pace(struct worker *w, const struct sl_item *item)
+{
+    int64_t due = item->due, at = due, early = item->media == SL_AUDIO ? SLACK_US : EARLY_US;
+    int rc = 0;
+
+    if (w->options->fast || (w->input->live && !w->input->burst)) {
+        if (sl_now_mono() - w->served_at >= SERVE_EVERY_MS)
+            interrupt(w);
+        return fill_gaps(w, due);
+    }
+    if (item->media == SL_AUDIO)
+        at = with_picture(w, due);
     for (;;) {
-        int64_t wait = w->anchor + due - now_us();
+        int64_t wait = w->anchor + at - now_us();
 
         if (wait < -LATE_US) {
             sl_bridge_log(SL_LOG_WARN, "%lld ms behind real time: the clock is set anew",
                           (long long)(-wait / 1000));
-            w->anchor = now_us() - due;
+            w->anchor = now_us() - at;
         }
-        if (wait <= EARLY_US || w->control.stop)
+        if (wait <= early || w->control.stop || rc < 0)
             break;
-        sl_control_serve(&w->control, wait > 1000000 ? 1000000 : wait);
+        rc = fill_gaps(w, at - wait);
+        if (rc >= 0)
+            rc = flush(w);
+        if (rc < 0)
+            break;
+        sl_control_serve(&w->control, wait > 500000 ? 500000 : wait);
+        w->served_at = sl_now_mono();
     }
+    if (rc >= 0)
+        rc = fill_gaps(w, due);
     if (sl_now_mono() - w->served_at >= SERVE_EVERY_MS)
         interrupt(w);
+    return rc;
 }
 
-/* The source gives nothing now: say so and come back. */
+/* The source gives nothing now: say so and come back. One in the network may be away for a while
+ * (net.silence) before the publisher is closed. */
 static void silent(struct worker *w, const struct sl_err *err)
 {
+    int64_t now = sl_now_mono(), wait = RETRY_FILE_MS;
+
     if (w->control.stop)
         return;
+    if (w->input->live) {
+        int64_t left = w->input->came_at + w->spec->net.silence - now;
+
+        wait = w->input->retry_at - now;
+        if (w->publish.open && left > 0) {
+            sl_bridge_log(SL_LOG_WARN, "%s: %s", err->code, err->text);
+            rest(w, wait < left ? wait : left);
+            return;
+        }
+        drop_connection(w);
+    }
     sl_status_tell(&w->status, SL_ENC_SILENT, err->code, "%s", err->text);
-    sl_control_serve(&w->control, RETRY_FILE_MS * 1000);
+    rest(w, wait);
+}
+
+static void published_anew(struct worker *w, const char *why)
+{
+    if (!w->publish.open)
+        return;
+    sl_status_tell(&w->status, SL_ENC_CONNECTING, "SourceChanged", "%s", why);
+    drop_connection(w);
+    w->next_try = 0;
+}
+
+/* The source was connected again, perhaps with other tracks. Decoders begin anew; the publisher
+ * stays while what is published stays the same. */
+static void renew(struct worker *w)
+{
+    char before[SL_SIGNATURE], after[SL_SIGNATURE];
+    struct sl_err err = {0};
+
+    if (w->connects == w->input->connects)
+        return;
+    w->connects = w->input->connects;
+    if (!w->input->changed && !w->unfit && w->spec->mode == SL_ENC_COPY)
+        return;
+    w->input->changed = false;
+    sl_pipeline_signature(&w->pipeline, before);
+    if (w->publish.open)
+        (void)!sl_pipeline_flush(&w->pipeline, sink, w);
+    sl_pipeline_close(&w->pipeline);
+    w->unfit = sl_pipeline_open(&w->pipeline, w->input, w->spec, &err) < 0;
+    if (w->unfit) {
+        sl_pipeline_close(&w->pipeline);
+        drop_connection(w);
+        sl_status_tell(&w->status, SL_ENC_SILENT, err.code, "%s", err.text);
+        return;
+    }
+    sl_pipeline_signature(&w->pipeline, after);
+    tell_facts(w);
+    if (strcmp(before, after) == 0)
+        sl_status_write(&w->status);
+    else
+        published_anew(w, "the source came back with other tracks: published anew");
+}
+
+/* Whether this item goes out now; else it is to be freed. -1: the reason to end is told. */
+static int admit(struct worker *w, struct sl_item *item)
+{
+    bool live = w->input->live && !w->input->burst;
+
+    if (w->input->live)
+        renew(w);
+    if (w->unfit || (live && !fresh_enough(w, item)))
+        return 0;
+    if (sl_pipeline_renews(&w->pipeline, item) && !w->publish.file) {
+        tell_facts(w);
+        published_anew(w, "the source's picture changed its form: published anew");
+    }
+    if (w->publish.open)
+        return 1;
+    if (!sl_pipeline_may_start(&w->pipeline, item))
+        return 0;
+    if (live)
+        return try_connect(w, item->due);
+    return connected(w, item->due) ? 1 : -1;
 }
 
 static int play(struct worker *w)
@@ -263,21 +473,28 @@ static int play(struct worker *w)
             end(w, "EndOfFile", "the source ended");
             return SL_EXIT_OK;
         }
-        if (!w->publish.out) {
-            if (!sl_pipeline_may_start(&w->pipeline, &item)) {
-                w->status.data.dropped++;
-                sl_item_free(&item);
-                if (sl_now_mono() - w->served_at >= SERVE_EVERY_MS)
-                    interrupt(w);
-                continue;
-            }
-            if (!connected(w, item.due))
-                break;
+        rc = admit(w, &item);
+        if (rc < 0)
+            break;
+        if (rc == 0) {
+            w->status.data.dropped++;
+            sl_item_free(&item);
+            rc = w->stale ? flush(w) : 0;
+            if (rc < 0)
+                lost(w, rc);
+            if (sl_now_mono() - w->served_at >= SERVE_EVERY_MS)
+                interrupt(w);
+            continue;
         }
-        pace(w, item.due);
+        rc = pace(w, &item);
         if (w->control.stop)
             break;
-        rc = sl_pipeline_push(&w->pipeline, &item, sink, w);
+        if (rc >= 0)
+            rc = sl_pipeline_push(&w->pipeline, &item, sink, w);
+        else
+            sl_item_free(&item);
+        if (rc >= 0 && w->input->live && !w->input->burst)
+            rc = flush(w);
         if (rc < 0 && !w->control.stop) {
             if (w->options->fast || w->publish.file) {
                 end(w, "OutputFailed", sl_av_text(rc));
@@ -292,9 +509,20 @@ static int play(struct worker *w)
 
 static void hold(struct worker *w)
 {
+    int64_t since = sl_now_mono();
+
     sl_status_tell(&w->status, SL_ENC_HELD, "", "%s", "");
-    while (!w->control.go && !w->control.stop)
-        sl_control_serve(&w->control, 1000000);
+    while (!w->control.go && !w->control.stop) {
+        struct sl_item item = {0};
+        struct sl_err err;
+
+        if (!w->input->live || sl_now_mono() - since < HELD_MS)
+            sl_control_serve(&w->control, 500000);
+        else if (w->input->class->read(w->input, &item, &err) > 0)
+            sl_item_free(&item); /* what waits in sockets would be old */
+        else
+            rest(w, RETRY_FILE_MS);
+    }
     w->control.go = false;
 }
 
@@ -357,7 +585,7 @@ int sl_worker_run(const struct sl_worker_options *options, const struct sl_encsp
 
 void sl_worker_warm(void)
 {
-    static const char *const names[] = {"libx264", "aac", "libopus"};
+    static const char *const names[] = {"libx264", "libx265", "aac", "libopus"};
 
     avformat_network_init();
     (void)!(av_find_input_format("mov") && av_guess_format("rtsp", NULL, NULL));

@@ -65,9 +65,20 @@ static bool belongs(const struct sl_table *table, const char *key, char *path, s
 static void unknown_key(struct check *c, const struct sl_table *table, const struct sl_node *key)
 {
     struct sl_nearest near = sl_nearest_start(key->text);
-    char hint[300] = "", where[128] = "", shown[64];
+    char hint[300] = "", where[128] = "", shown[64], ref[72];
+    const struct sl_field *row;
     size_t n;
 
+    snprintf(ref, sizeof(ref), "%.64sRef", key->text);
+    row = row_of(table, ref);
+    if (row) {
+        snprintf(hint, sizeof(hint),
+                 "write %s: %s, and put the secret into a file of that name below a secrets "
+                 "directory",
+                 ref, row->sub ? "{name: SECRET}" : "SECRET");
+        SAY(c, "InlineSecret", key, hint, "%s must not be written here", key->text);
+        return;
+    }
     for (size_t i = 0; i < table->count; i++)
         sl_nearest_try(&near, table->rows[i].name);
     if (near.best) {
@@ -101,6 +112,18 @@ static void check_scalar(struct check *c, const struct sl_field *f, const struct
         SAY(c, err.code, node, err.hint, "%s", err.message);
 }
 
+static bool stands_before(const struct sl_node *list, const struct sl_node *item)
+{
+    const struct sl_node *real = sl_node_real(item);
+
+    if (real->kind != SL_NODE_SCALAR)
+        return false;
+    for (const struct sl_node *n = list->first; n != item; n = n->next)
+        if (sl_node_real(n)->kind == SL_NODE_SCALAR && sl_streq(sl_node_real(n)->text, real->text))
+            return true;
+    return false;
+}
+
 static void check_list(struct check *c, const struct sl_field *f, const struct sl_node *node,
                        const struct sl_node *shown_at)
 {
@@ -110,6 +133,8 @@ static void check_list(struct check *c, const struct sl_field *f, const struct s
         SAY(c, "E104", shown_at, "write it as [a, b]", "%s must be a list", f->name);
         return;
     }
+    if (f->values && !node->first)
+        SAY(c, "E108", shown_at, "leave the key out to allow all", "%s names none", f->name);
     for (const struct sl_node *item = node->first; item; item = item->next) {
         const struct sl_node *real = sl_node_real(item);
         char index[24];
@@ -123,6 +148,9 @@ static void check_list(struct check *c, const struct sl_field *f, const struct s
             return;
         }
         check_scalar(c, f, real, item);
+        if (f->values && stands_before(node, item))
+            SAY(c, "E112", item, "keep one of them", "'%s' stands in %s twice", real->text,
+                f->name);
         leave(c, len);
     }
 }
@@ -265,6 +293,8 @@ static void check_map(struct check *c, const struct sl_table *table, const struc
             snprintf(hint, sizeof(hint), "write %s: {%.40s: {}}", table->name, node->text);
         else if (node->kind == SL_NODE_SEQ)
             snprintf(hint, sizeof(hint), "leave the '-' out");
+        else if (sl_streq(table->name, "ref"))
+            snprintf(hint, sizeof(hint), "write {name: SECRET}: the name of a secret");
         SAY(c, "E104", shown_at, hint, "%s must be a mapping (KEY: VALUE …)",
             owner ? owner->text : "a document");
         return;

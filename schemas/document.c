@@ -3,11 +3,13 @@
 
 #include "schemas/nearest.h"
 #include "schemas/scalar.h"
+#include "schemas/secret.h"
 
 #include <stdarg.h>
 #include <yaml.h>
 
 #define LINE_MAX_SHOWN 200
+#define LINE_MAX_READ  2000 /* what is cut off may show that the rest is a secret */
 
 struct anchor {
     const char *name;
@@ -67,6 +69,17 @@ static void index_lines(struct sl_document *doc)
     doc->lines_count = n;
 }
 
+static void cut(char *line)
+{
+    int shown = 0;
+
+    for (; *line; line++)
+        if (((unsigned char)*line & 0xc0) != 0x80 && ++shown > LINE_MAX_SHOWN) {
+            *line = '\0';
+            return;
+        }
+}
+
 const char *sl_document_line(struct sl_document *doc, int line, struct sl_arena *arena)
 {
     struct sl_buf out = {0};
@@ -86,8 +99,10 @@ const char *sl_document_line(struct sl_document *doc, int line, struct sl_arena 
     for (; from < to; from++) {
         unsigned char c = (unsigned char)*from;
 
-        if ((c & 0xc0) != 0x80 && ++shown > LINE_MAX_SHOWN)
+        if ((c & 0xc0) != 0x80 && ++shown > LINE_MAX_READ) {
+            sl_buf_puts(&out, "…");
             break;
+        }
         if (c == '\t')
             sl_buf_puts(&out, "→");
         else if (c < 0x20 || c == 0x7f)
@@ -97,6 +112,10 @@ const char *sl_document_line(struct sl_document *doc, int line, struct sl_arena 
             from++;
         } else
             sl_buf_add(&out, from, 1);
+    }
+    if (out.data) {
+        sl_secret_mask(out.data);
+        cut(out.data);
     }
     ret = sl_arena_strdup(arena, out.data ? out.data : "");
     sl_buf_free(&out);

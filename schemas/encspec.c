@@ -32,6 +32,13 @@ static const struct row rows[] = {
     {"test", "height", INT, AT(test.height)},
     {"test", "rate", DOUBLE, AT(test.rate)},
     {"test", "tone", INT, AT(test.tone)},
+    {"net", "url", STRING, AT(net.url)},
+    {"net", "transport", STRING, AT(net.transport)},
+    {"net", "username", STRING, AT(net.username)},
+    {"net", "password", STRING, AT(net.password)},
+    {"net", "passphrase", STRING, AT(net.passphrase)},
+    {"net", "streamId", STRING, AT(net.stream_id)},
+    {"net", "silence", INT64, AT(net.silence)},
     {"video", "codec", STRING, AT(video.codec)},
     {"video", "preset", STRING, AT(video.preset)},
     {"video", "profile", STRING, AT(video.profile)},
@@ -53,7 +60,7 @@ static const struct row rows[] = {
 };
 #undef AT
 
-static const char *const source_names[SL_ENC_SOURCE_COUNT] = {"file", "test"};
+static const char *const source_names[SL_ENC_SOURCE_COUNT] = {"file", "test", "net"};
 static const char *const mode_names[SL_ENC_MODE_COUNT] = {"copy", "transcode"};
 
 static void *member(const struct sl_encspec *spec, const struct row *row)
@@ -65,11 +72,12 @@ void sl_encspec_free(struct sl_encspec *spec)
 {
     if (!spec)
         return;
-    if (spec->publish.password)
-        explicit_bzero(spec->publish.password, strlen(spec->publish.password));
     for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        if (rows[i].kind == STRING)
-            free(*(char **)member(spec, &rows[i]));
+        char *text = rows[i].kind == STRING ? *(char **)member(spec, &rows[i]) : NULL;
+
+        if (text) /* some are secrets */
+            explicit_bzero(text, strlen(text));
+        free(text);
     }
     free(spec);
 }
@@ -173,7 +181,7 @@ static int value_from_json(const struct row *row, const json_t *v, void *at, str
     case SOURCE:
         n = pick(source_names, SL_ENC_SOURCE_COUNT, json_string_value(v));
         if (n < 0)
-            return wrong(row, "file or test", err);
+            return wrong(row, "file, test or net", err);
         *(enum sl_enc_source *)at = (enum sl_enc_source)n;
         return 0;
     case MODE:
@@ -244,6 +252,7 @@ static struct sl_encspec *defaults(void)
     spec->test.width = 1280;
     spec->test.height = 720;
     spec->test.rate = 25;
+    spec->net.silence = 5000;
     spec->video.keyframe_interval = 2000;
     return spec;
 }
@@ -251,6 +260,14 @@ static struct sl_encspec *defaults(void)
 static bool uid_ok(const char *uid)
 {
     return strlen(uid) == 16 && strspn(uid, "0123456789abcdef") == 16;
+}
+
+static bool url_ok(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    return host && host != url && host[3] && host[3] != '/' &&
+           !memchr(host + 3, '@', strcspn(host + 3, "/?#"));
 }
 
 int sl_encspec_from_json(const char *text, size_t len, struct sl_encspec **ret, struct sl_err *err)
@@ -276,6 +293,11 @@ int sl_encspec_from_json(const char *text, size_t len, struct sl_encspec **ret, 
     }
     if (spec->source == SL_ENC_FILE && spec->file.path[0] != '/') {
         sl_err_set(err, SL_ERR_HUMAN, 0, "BadSpec", "encoder spec: file.path must be absolute");
+        goto fail;
+    }
+    if (spec->source == SL_ENC_NET && !url_ok(spec->net.url)) {
+        sl_err_set(err, SL_ERR_HUMAN, 0, "BadSpec",
+                   "encoder spec: net.url must be SCHEME://HOST…, without user and password");
         goto fail;
     }
     json_decref(root);

@@ -7,7 +7,7 @@
 #include "reconcile/base/buf.h"
 #include "reconcile/base/err.h"
 
-enum sl_enc_source { SL_ENC_FILE, SL_ENC_TEST, SL_ENC_SOURCE_COUNT };
+enum sl_enc_source { SL_ENC_FILE, SL_ENC_TEST, SL_ENC_NET, SL_ENC_SOURCE_COUNT };
 enum sl_enc_mode { SL_ENC_COPY, SL_ENC_TRANSCODE, SL_ENC_MODE_COUNT };
 
 struct sl_encspec {
@@ -28,6 +28,13 @@ struct sl_encspec {
         double rate; /* frames per second */
         int tone;    /* Hz; 0: no sound */
     } test;
+    struct {                          /* rtsp, pull, and publish through NAME/ingest */
+        char *url;                    /* no user info; scheme decides the demuxer */
+        char *transport;              /* rtsp: "tcp" | "udp"; "" else */
+        char *username, *password;    /* "" = none; never logged, never in argv */
+        char *passphrase, *stream_id; /* srt */
+        int64_t silence;              /* ms without a packet: the source is silent */
+    } net;
     enum sl_enc_mode mode;
     struct {
         char *codec, *preset, *profile; /* codec "h264"; preset, profile "" = the codec's default */

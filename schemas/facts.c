@@ -32,6 +32,8 @@ json_t *sl_facts_to_json(const struct sl_facts *facts)
             json_object_set_new(o, "channels", json_integer(track->channels));
         if (track->mulaw)
             json_object_set_new(o, "mulaw", json_true());
+        if (track->b_frames)
+            json_object_set_new(o, "bFrames", json_true());
         json_array_append_new(array, o);
     }
     return array;
@@ -55,6 +57,7 @@ static int track_from_json(const json_t *o, struct sl_track *ret)
     ret->sample_rate = (int)r;
     ret->channels = (int)c;
     ret->mulaw = json_is_true(json_object_get(o, "mulaw"));
+    ret->b_frames = json_is_true(json_object_get(o, "bFrames"));
     return 0;
 }
 

@@ -14,6 +14,7 @@ struct sl_track {
     char codec[32];
     int sample_rate, channels; /* audio only, else 0 */
     bool mulaw;                /* G711 only */
+    bool b_frames;             /* H264, H265: pictures come out of order; WebRTC refuses them */
 };
 
 struct sl_facts {
@@ -21,6 +22,7 @@ struct sl_facts {
     struct sl_track track[SL_TRACKS_MAX];
 };
 
+/* Whether MediaMTX takes one for the other: b_frames does not count, it cannot tell. */
 bool sl_facts_equal(const struct sl_facts *a, const struct sl_facts *b);
 json_t *sl_facts_to_json(const struct sl_facts *facts);                    /* array */
 int sl_facts_from_json(const json_t *array, struct sl_facts *ret) SL_MUST; /* -1: malformed */

@@ -38,11 +38,14 @@ struct sl_field {
     enum sl_impact impact;
     bool required;
     size_t offset, count_offset;
-    const char *def;           /* default as YAML text; NULL: zero / absent */
-    double min, max;           /* range in the base unit (ms, bit/s, …); min == max == 0: none */
-    const char *const *values; /* SL_T_ENUM in enum order; SL_T_STRING: all that is allowed */
-    const char *pattern;       /* SL_T_STRING, SL_T_STRINGS: POSIX extended regex, or NULL */
-    const char *implies;       /* a one-of's arm: "encode.transcode" = default arm of a sibling */
+    const char *def;            /* default as YAML text; NULL: zero / absent */
+    double min, max;            /* range in the base unit (ms, bit/s, …); min == max == 0: none */
+    const char *const *values;  /* SL_T_ENUM in enum order; SL_T_STRING: all that is allowed;
+                                   SL_T_STRINGS: a set of these, at least one when given */
+    const char *pattern;        /* SL_T_STRING, SL_T_STRINGS: POSIX extended regex, or NULL */
+    const char *pattern_says;   /* the pattern in words, for hints; NULL: the pattern itself */
+    const char *const *schemes; /* SL_T_STRING: a URL with one of these, without any secret */
+    const char *implies;        /* a one-of's arm: "encode.transcode" = default arm of a sibling */
     const struct sl_table *sub;
     const char *doc; /* one line */
 };

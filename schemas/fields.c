@@ -10,7 +10,11 @@
 
 static const char *const kinds[] = {"Stream", "Config", NULL};
 static const char *const patterns[] = {"smpte", "bars", "counter", NULL};
-static const char *const vcodecs[] = {"h264", NULL};
+static const char *const transports[] = {"tcp", "udp", NULL};
+static const char *const rtsp_schemes[] = {"rtsp", "rtsps", NULL};
+static const char *const pull_schemes[] = {"srt", "rtmp", "rtmps", "http", "https", "udp", NULL};
+static const char *const protocols[] = {"rtmp", "srt", "rtsp", "whip", NULL};
+static const char *const vcodecs[] = {"h264", "h265", NULL};
 static const char *const acodecs[] = {"aac", "opus", "copy", "none", NULL};
 static const char *const webrtc_audio[] = {"opus", "none", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster",   "fast",
@@ -40,9 +44,77 @@ static const struct sl_field test_rows[] = {
 };
 static const struct sl_table test_table = {"test", sizeof(struct sl_src_test), ROWS(test_rows)};
 
+#define NAME_OF_FILE   "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+#define NAME_SAYS      "letters, digits, '.', '_', '-'; a letter or digit first"
+#define REF_ROWS(best)                                                                             \
+    {"name", SL_T_STRING, best, AT(sl_ref, name), .required = true, .pattern = NAME_OF_FILE,       \
+     .pattern_says = NAME_SAYS,                                                                    \
+     .doc = "name of the secret: a file, or a directory of keys, below a secrets directory"},          \
+    {"key", SL_T_STRING, best, AT(sl_ref, key), .pattern = NAME_OF_FILE,                           \
+     .pattern_says = NAME_SAYS, .doc = "which key of a secret that holds several"}
+static const struct sl_field ref_rows[] = {REF_ROWS(SL_IMPACT_SWAP)};
+static const struct sl_table ref_table = {"ref", sizeof(struct sl_ref), ROWS(ref_rows)};
+static const struct sl_field publish_ref_rows[] = {REF_ROWS(SL_IMPACT_HOT)};
+static const struct sl_table publish_ref_table = {
+    "ref", sizeof(struct sl_ref), ROWS(publish_ref_rows)};
+
+/* The user names of others; our own, below, are written into URLs by those who publish. */
+#define USER_PATTERN "^[^:]{1,64}$"
+#define USER_SAYS    "1 to 64 characters, no ':'"
+
+static const struct sl_field rtsp_rows[] = {
+    {"url", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_src_rtsp, url), .required = true,
+     .schemes = rtsp_schemes, .doc = "rtsp://HOST[:PORT]/PATH or rtsps://…, without credentials"},
+    {"transport", SL_T_ENUM, SL_IMPACT_SWAP, AT(sl_src_rtsp, transport), .values = transports,
+     .def = "tcp", .doc = "how media comes; tcp passes firewalls and loses nothing"},
+    {"username", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_src_rtsp, username), .pattern = USER_PATTERN,
+     .pattern_says = USER_SAYS, .doc = "user at the camera"},
+    {"passwordRef", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_src_rtsp, password_ref), .sub = &ref_table,
+     .doc = "the secret that holds the user's password"},
+    {"exclusive", SL_T_BOOL, SL_IMPACT_NONE, AT(sl_src_rtsp, exclusive), .def = "false",
+     .doc = "true: the camera serves one client only, so never open it twice"},
+};
+static const struct sl_table rtsp_table = {"rtsp", sizeof(struct sl_src_rtsp), ROWS(rtsp_rows)};
+
+static const struct sl_field pull_rows[] = {
+    {"url", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_src_pull, url), .required = true,
+     .schemes = pull_schemes,
+     .doc = "srt, rtmp, rtmps; http and https (HLS, MPEG-TS); udp (MPEG-TS); no credentials"},
+    {"username", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_src_pull, username), .pattern = USER_PATTERN,
+     .pattern_says = USER_SAYS, .doc = "user at the server; rtmp, rtmps, http, https"},
+    {"passwordRef", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_src_pull, password_ref), .sub = &ref_table,
+     .doc = "the secret that holds the user's password"},
+    {"passphraseRef", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_src_pull, passphrase_ref),
+     .sub = &ref_table, .doc = "srt: the secret that holds the encryption's passphrase"},
+    {"streamIdRef", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_src_pull, stream_id_ref),
+     .sub = &ref_table, .doc = "srt: the secret that holds the stream id"},
+};
+static const struct sl_table pull_table = {"pull", sizeof(struct sl_src_pull), ROWS(pull_rows)};
+
+/* Viewers stay with all of these: the publisher's session goes on, or ends as one would. */
+static const struct sl_field publish_rows[] = {
+    {"protocols", SL_T_STRINGS, SL_IMPACT_HOT, AT(sl_src_publish, protocols),
+     COUNT_AT(sl_src_publish, protocols_count), .values = protocols,
+     .doc = "by which one may publish; absent: by each of them"},
+    {"username", SL_T_STRING, SL_IMPACT_HOT, AT(sl_src_publish, username),
+     .pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
+     .pattern_says = "letters, digits, '_', '.', '-', 64 at most: it becomes part of URLs",
+     .doc = "who may publish; absent: anybody"},
+    {"passwordRef", SL_T_VARIANT, SL_IMPACT_HOT, AT(sl_src_publish, password_ref),
+     .sub = &publish_ref_table, .doc = "the secret that holds the publisher's password"},
+};
+static const struct sl_table publish_table = {
+    "publish", sizeof(struct sl_src_publish), ROWS(publish_rows)};
+
 static const struct sl_field source_rows[] = {
     {"file", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_source, file), .sub = &file_table,
      .implies = "encode.copy", .doc = "a media file"},
+    {"rtsp", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_source, rtsp), .sub = &rtsp_table,
+     .implies = "encode.copy", .doc = "a camera, or any RTSP server"},
+    {"pull", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_source, pull), .sub = &pull_table,
+     .implies = "encode.copy", .doc = "a server or sender that we read from: SRT, RTMP, HTTP, UDP"},
+    {"publish", SL_T_VARIANT, SL_IMPACT_BREAK, AT(sl_source, publish), .sub = &publish_table,
+     .implies = "encode.copy", .doc = "somebody sends to us: OBS Studio and other publishers"},
     {"test", SL_T_VARIANT, SL_IMPACT_SWAP, AT(sl_source, test), .sub = &test_table,
      .implies = "encode.transcode", .doc = "a generated test picture and tone"},
 };
@@ -51,7 +123,7 @@ static const struct sl_table source_table = {
 
 static const struct sl_field video_rows[] = {
     {"codec", SL_T_ENUM, SL_IMPACT_SWAP, AT(sl_video, codec), .values = vcodecs, .def = "h264",
-     .doc = "video codec"},
+     .doc = "video codec; h265 does not reach every viewer"},
     {"bitrate", SL_T_RATE, SL_IMPACT_SWAP, AT(sl_video, bitrate), .min = 10000, .max = 200000000,
      .doc = "average bits per second; absent: by quality"},
     {"maxBitrate", SL_T_RATE, SL_IMPACT_SWAP, AT(sl_video, max_bitrate), .min = 10000,
@@ -65,7 +137,7 @@ static const struct sl_field video_rows[] = {
     {"preset", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_video, preset), .values = presets,
      .def = "veryfast", .doc = "x264's speed against size"},
     {"profile", SL_T_STRING, SL_IMPACT_SWAP, AT(sl_video, profile), .values = profiles,
-     .doc = "H.264 profile; absent: the encoder's choice"},
+     .doc = "absent: the encoder's choice; h265 has main only"},
     {"bFrames", SL_T_INT, SL_IMPACT_SWAP, AT(sl_video, b_frames), .def = "0", .min = 0, .max = 8,
      .doc = "B-frames between two others; above 0, WebRTC refuses the stream"},
 };
@@ -114,7 +186,7 @@ static const struct sl_field stream_spec_rows[] = {
     {"source", SL_T_MAP, SL_IMPACT_SWAP, AT(sl_stream_spec, source), .required = true,
      .sub = &source_table, .doc = "where the media comes from: exactly one of"},
     {"encode", SL_T_MAP, SL_IMPACT_SWAP, AT(sl_stream_spec, encode), .sub = &encode_table,
-     .doc = "exactly one of; absent: copy for a file, transcode for test"},
+     .doc = "exactly one of; absent: transcode for test, copy for all others"},
 };
 const struct sl_table sl_table_stream_spec = {
     "spec", sizeof(struct sl_stream_spec), ROWS(stream_spec_rows)};

@@ -199,6 +199,14 @@ static void write_key(struct writer *w, const char *key, bool *first)
     *first = false;
 }
 
+static bool holds(const struct sl_node *list, const char *value)
+{
+    for (const struct sl_node *item = list->first; item; item = item->next)
+        if (sl_streq(sl_node_real(item)->text, value))
+            return true;
+    return false;
+}
+
 static void write_list(struct writer *w, const struct sl_field *f, const struct sl_node *node,
                        const char *text)
 {
@@ -223,6 +231,14 @@ static void write_list(struct writer *w, const struct sl_field *f, const struct 
             sl_buf_puts(&w->out, ",\"value\": ");
             sl_scalar_quote(sl_node_real(k->next)->text, &w->out);
             sl_buf_puts(&w->out, "}");
+            first = false;
+        }
+    } else if (f->values) { /* a set: in the order of the table */
+        for (const char *const *value = f->values; *value; value++) {
+            if (!holds(node, *value))
+                continue;
+            sl_buf_puts(&w->out, first ? "" : ",");
+            sl_scalar_quote(*value, &w->out);
             first = false;
         }
     } else {

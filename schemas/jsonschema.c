@@ -53,6 +53,28 @@ static json_t *words(const char *const *values)
     return o;
 }
 
+/* Scheme, no user info, no fragment. */
+static json_t *of_url(const struct sl_field *f)
+{
+    struct sl_buf pattern = {0};
+    json_t *o;
+
+    for (const char *const *s = f->schemes; *s; s++)
+        sl_buf_printf(&pattern, "%s%s", s == f->schemes ? "^(" : "|", *s);
+    sl_buf_puts(&pattern, ")://[^/?#@\\s]+([/?][^#\\s]*)?$");
+    o = of_pattern(pattern.data);
+    sl_buf_free(&pattern);
+    return o;
+}
+
+static json_t *of_text(const struct sl_field *f)
+{
+    return f->values    ? words(f->values)
+           : f->schemes ? of_url(f)
+           : f->pattern ? of_pattern(f->pattern)
+                        : of_type("string");
+}
+
 static json_t *of_table(const struct sl_table *table);
 
 static void set_default(const struct sl_field *f, json_t *o)
@@ -79,7 +101,7 @@ static void set_default(const struct sl_field *f, json_t *o)
 
 static json_t *of_field(const struct sl_field *f)
 {
-    json_t *o = NULL, *items;
+    json_t *o = NULL;
 
     switch (f->type) {
     case SL_T_BOOL:
@@ -116,7 +138,7 @@ static json_t *of_field(const struct sl_field *f)
         o = words(f->values);
         break;
     case SL_T_STRING:
-        o = f->values ? words(f->values) : f->pattern ? of_pattern(f->pattern) : of_type("string");
+        o = of_text(f);
         break;
     case SL_T_MAP:
     case SL_T_VARIANT:
@@ -124,8 +146,11 @@ static json_t *of_field(const struct sl_field *f)
         break;
     case SL_T_STRINGS:
         o = of_type("array");
-        items = f->pattern ? of_pattern(f->pattern) : of_type("string");
-        put(o, "items", items);
+        put(o, "items", of_text(f));
+        if (f->values) {
+            put(o, "minItems", json_integer(1));
+            put(o, "uniqueItems", json_true());
+        }
         break;
     case SL_T_LABELS:
         o = of_type("object");

@@ -25,12 +25,45 @@ struct sl_src_test {
     int64_t tone; /* Hz, 0: silent track left out */
 };
 enum sl_test_pattern { SL_PATTERN_SMPTE, SL_PATTERN_BARS, SL_PATTERN_COUNTER, SL_PATTERN_COUNT };
+/* A reference to a secret: the file `name` (or name/key) in the secret directories. */
+struct sl_ref {
+    char *name, *key; /* key NULL: the secret itself */
+};
+enum sl_transport { SL_TRANSPORT_TCP, SL_TRANSPORT_UDP, SL_TRANSPORT_COUNT };
+struct sl_src_rtsp { /* a camera, or any RTSP server */
+    char *url;       /* rtsp:// or rtsps://, no user info */
+    int transport;   /* enum sl_transport */
+    char *username;
+    struct sl_ref *password_ref;
+    bool exclusive; /* the source serves one client only: never open it twice */
+};
+struct sl_src_pull { /* srt:// rtmp:// rtmps:// http:// https:// (HLS, MPEG-TS) udp:// (MPEG-TS) */
+    char *url;
+    char *username;
+    struct sl_ref *password_ref, *passphrase_ref, *stream_id_ref;
+};
+enum sl_publish_protocol {
+    SL_PUBLISH_RTMP,
+    SL_PUBLISH_SRT,
+    SL_PUBLISH_RTSP,
+    SL_PUBLISH_WHIP,
+    SL_PUBLISH_PROTOCOL_COUNT
+};
+struct sl_src_publish { /* OBS Studio and other publishers */
+    char **protocols;   /* of rtmp srt rtsp whip; none: all */
+    unsigned protocols_count;
+    char *username; /* NULL: anybody may publish (a warning) */
+    struct sl_ref *password_ref;
+};
 struct sl_source {
     struct sl_src_file *file;
     struct sl_src_test *test;
+    struct sl_src_rtsp *rtsp;
+    struct sl_src_pull *pull;
+    struct sl_src_publish *publish;
 };
 
-enum sl_vcodec { SL_VCODEC_H264, SL_VCODEC_COUNT };
+enum sl_vcodec { SL_VCODEC_H264, SL_VCODEC_H265, SL_VCODEC_COUNT };
 enum sl_acodec { SL_ACODEC_AAC, SL_ACODEC_OPUS, SL_ACODEC_COPY, SL_ACODEC_NONE, SL_ACODEC_COUNT };
 enum sl_webrtc_audio { SL_WEBRTC_OPUS, SL_WEBRTC_NONE, SL_WEBRTC_AUDIO_COUNT };
 

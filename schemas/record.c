@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORD_MAX  16384
@@ -23,6 +24,16 @@ const char *sl_enc_state_name(enum sl_enc_state state)
     return (unsigned)state < SL_ENC_STATE_COUNT ? state_names[state] : "Unknown";
 }
 
+void sl_pidns(char ret[48])
+{
+    struct stat st;
+
+    ret[0] = 0;
+    if (stat("/proc/self/ns/pid", &st) == 0)
+        snprintf(ret, 48, "%llu:%llu", (unsigned long long)st.st_dev,
+                 (unsigned long long)st.st_ino);
+}
+
 char *sl_record_to_json(const struct sl_record *r)
 {
     json_t *o = json_object();
@@ -36,6 +47,7 @@ char *sl_record_to_json(const struct sl_record *r)
     json_object_set_new(o, "generation", json_integer((json_int_t)r->generation));
     json_object_set_new(o, "pid", json_integer(r->pid));
     json_object_set_new(o, "pidStart", json_integer((json_int_t)r->pid_start));
+    json_object_set_new(o, "pidNs", json_string(r->pidns));
     json_object_set_new(o, "since", json_integer(r->since));
     json_object_set_new(o, "state", json_string(sl_enc_state_name(r->state)));
     json_object_set_new(o, "stateSince", json_integer(r->state_since));
@@ -92,6 +104,7 @@ static int body_from_json(const json_t *o, struct sl_record *r)
 
     if (get_string(o, "specHash", r->spec_hash, sizeof(r->spec_hash)) < 0 ||
         get_string(o, "bootId", r->boot_id, sizeof(r->boot_id)) < 0 ||
+        get_string(o, "pidNs", r->pidns, sizeof(r->pidns)) < 0 ||
         get_string(o, "reason", r->reason, sizeof(r->reason)) < 0 ||
         get_string(o, "message", r->message, sizeof(r->message)) < 0 ||
         get_string(o, "codec", r->codec, sizeof(r->codec)) < 0 ||

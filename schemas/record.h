@@ -35,6 +35,7 @@ struct sl_record {
     uint64_t generation;
     int pid;
     uint64_t pid_start; /* clock ticks, /proc/PID/stat field 22 */
+    char pidns[48];     /* sl_pidns of the encoder; "": not told */
     int64_t since;      /* this process began */
     enum sl_enc_state state;
     int64_t state_since;
@@ -46,6 +47,10 @@ struct sl_record {
     int exit_status, exit_signal;
     int64_t exit_at;
 };
+
+/* "dev:inode" of this process's PID namespace, "" when /proc does not tell: pid and pid_start count
+ * only where boot id and namespace are the reader's own (docs/adr/0002). */
+void sl_pidns(char ret[48]);
 
 char *sl_record_to_json(const struct sl_record *record);
 int sl_record_from_json(const char *text, size_t len, struct sl_record *ret,
@@ -98,6 +103,9 @@ int sl_ring_read(int fd, struct sl_buf *out) SL_MUST; /* daemon: whole lines, ol
  * host.sock: {"op":"start","v":1} with the spec in a memfd by SCM_RIGHTS →
  *   {"ok":true,"uid":…,"pid":…} with the child's pidfd by SCM_RIGHTS, or {"ok":false,"error":…};
  *   {"op":"hello"} → {"ok":true,"v":1,"pid":…,"version":…,"encoders":N}
+ *   {"op":"signal","v":1,"uid":…,"signal":15|9|10|12|18|19} → {"ok":true}: for a daemon of another
+ * user or PID namespace; the record's pid, start, namespace and lock are verified first. Codes:
+ * Gone (it does not live), NotOurs (another boot, namespace or process), BadSignal
  */
 #define SL_CTL_VERSION 1
 #define SL_CTL_MAX     4096

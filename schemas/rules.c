@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What no single row can say: rules across the fields of one document.
  */
-#include "schemas/check.h"
 #include "schemas/manifest.h"
-#include "schemas/scalar.h"
+#include "schemas/rules_parts.h"
 
-struct rules {
-    struct sl_document *doc;
-    const struct sl_node *root;
-    const struct sl_table *table;
-};
-
-/* A field that is written in the document, read by its row. */
-struct given {
-    const struct sl_node *key, *node; /* node NULL: not given, or wrong (said before) */
-    struct sl_scalar value;
-    const char *path;
-};
-
-static struct given given(const struct rules *r, const char *path)
+struct given sl_rules_given(const struct rules *r, const char *path)
 {
     const struct sl_field *row = sl_table_find(r->table, path);
     struct given g = {.path = path};
     struct sl_scalar_err err;
     const struct sl_node *node = sl_node_find(r->root, path, &g.key);
 
-    if (!node || !row)
+    if (!node || !row) {
+        g.key = NULL; /* the last that was found on the way */
         return g;
+    }
     if (node->kind != SL_NODE_SCALAR) {
         if (row->sub)
             g.node = node;
@@ -38,15 +26,12 @@ static struct given given(const struct rules *r, const char *path)
     return g;
 }
 
-#define RULE(r, severity, code, g, hint, ...)                                                      \
-    sl_document_say((r)->doc, severity, code, (g)->key, (g)->path, hint, __VA_ARGS__)
-
 static void name_rules(const struct rules *r)
 {
     static const char *const whole[] = {"all", "all_others"};
     static const char *const last_words[] = {"ingest", "whip", "whep", "publish"};
     static const char *const endings[] = {".m3u8", ".mp4", ".ts", ".mp", ".jpg"};
-    struct given name = given(r, "metadata.name");
+    struct given name = sl_rules_given(r, "metadata.name");
     const char *text, *last;
 
     if (!name.node)
@@ -61,7 +46,9 @@ static void name_rules(const struct rules *r)
                  "the name '%s' is reserved", text);
     for (size_t i = 0; i < SL_COUNT(last_words); i++)
         if (sl_streq(last, last_words[i]))
-            RULE(r, SL_DIAG_ERROR, "E113", &name, "MediaMTX's own URLs end so",
+            RULE(r, SL_DIAG_ERROR, "E113", &name,
+                 i == 0 ? "the path NAME/ingest belongs to the stream NAME"
+                        : "MediaMTX's own URLs end so",
                  "the last part of a name cannot be '%s'", last);
     for (size_t i = 0; i < SL_COUNT(endings); i++) {
         size_t len = strlen(last), end = strlen(endings[i]);
@@ -76,17 +63,26 @@ static void name_rules(const struct rules *r)
 
 static void video_rules(const struct rules *r)
 {
-    struct given rate = given(r, "spec.encode.transcode.video.bitrate");
-    struct given peak = given(r, "spec.encode.transcode.video.maxBitrate");
-    struct given b_frames = given(r, "spec.encode.transcode.video.bFrames");
-    struct given profile = given(r, "spec.encode.transcode.video.profile");
+    struct given rate = sl_rules_given(r, "spec.encode.transcode.video.bitrate");
+    struct given peak = sl_rules_given(r, "spec.encode.transcode.video.maxBitrate");
+    struct given b_frames = sl_rules_given(r, "spec.encode.transcode.video.bFrames");
+    struct given profile = sl_rules_given(r, "spec.encode.transcode.video.profile");
+    struct given codec = sl_rules_given(r, "spec.encode.transcode.video.codec");
+    bool h265 = codec.node && codec.value.i == SL_VCODEC_H265;
 
     if (rate.node && peak.node && peak.value.i < rate.value.i)
         RULE(r, SL_DIAG_ERROR, "E112", &peak, "raise it, or lower bitrate",
              "maxBitrate is below bitrate (line %d)", rate.key->line);
+    if (h265 && profile.node && !sl_streq(profile.value.s, "main"))
+        RULE(r, SL_DIAG_ERROR, "E112", &profile, "use main, or leave it out",
+             "H.265 has no profile %s", profile.value.s);
+    if (h265)
+        RULE(r, SL_DIAG_WARNING, "W202", &codec,
+             "use h264 if browsers watch by WebRTC, or older players by RTMP",
+             "H.265 plays by WebRTC in few browsers, and by RTMP not in FFmpeg before 6.1");
     if (!b_frames.node || b_frames.value.i == 0)
         return;
-    if (profile.node && sl_streq(profile.value.s, "baseline"))
+    if (!h265 && profile.node && sl_streq(profile.value.s, "baseline"))
         RULE(r, SL_DIAG_ERROR, "E112", &b_frames, "use profile main or high, or bFrames: 0",
              "the baseline profile has no B-frames");
     else
@@ -121,9 +117,9 @@ static void audio_rules(const struct rules *r)
                               32000, 44100, 48000, 64000, 88200, 96000};
     static const int opus[] = {8000, 12000, 16000, 24000, 48000};
     static const char *const ignored[] = {"bitrate", "channels", "sampleRate"};
-    struct given codec = given(r, "spec.encode.transcode.audio.codec");
-    struct given rate = given(r, "spec.encode.transcode.audio.sampleRate");
-    struct given channels = given(r, "spec.encode.transcode.audio.channels");
+    struct given codec = sl_rules_given(r, "spec.encode.transcode.audio.codec");
+    struct given rate = sl_rules_given(r, "spec.encode.transcode.audio.sampleRate");
+    struct given channels = sl_rules_given(r, "spec.encode.transcode.audio.channels");
     int64_t which = codec.node ? codec.value.i : SL_ACODEC_AAC;
 
     if (which == SL_ACODEC_COPY || which == SL_ACODEC_NONE) {
@@ -132,13 +128,13 @@ static void audio_rules(const struct rules *r)
             struct given g;
 
             snprintf(path, sizeof(path), "spec.encode.transcode.audio.%s", ignored[i]);
-            g = given(r, path);
+            g = sl_rules_given(r, path);
             if (asks(r, &g))
                 RULE(r, SL_DIAG_ERROR, "E112", &g, "leave it out, or choose another codec",
                      "%s has no effect with codec %s", ignored[i], codec.value.s);
         }
     }
-    if (which == SL_ACODEC_COPY && given(r, "spec.source.test").node)
+    if (which == SL_ACODEC_COPY && sl_rules_given(r, "spec.source.test").node)
         RULE(r, SL_DIAG_ERROR, "E112", &codec, "use aac or opus",
              "a test source has no encoded sound to copy");
     if (rate.node && which == SL_ACODEC_OPUS && !rate_fits(opus, SL_COUNT(opus), rate.value.i))
@@ -152,15 +148,6 @@ static void audio_rules(const struct rules *r)
              "Opus is published with at most 2 channels");
 }
 
-static void source_rules(const struct rules *r)
-{
-    struct given copy = given(r, "spec.encode.copy");
-
-    if (copy.node && given(r, "spec.source.test").node)
-        RULE(r, SL_DIAG_ERROR, "E112", &copy, "write transcode: {}, or leave encode out",
-             "a test source has nothing encoded to copy");
-}
-
 void sl_check_rules(struct sl_document *doc, const struct sl_table *table,
                     const struct sl_node *root)
 {
@@ -169,8 +156,8 @@ void sl_check_rules(struct sl_document *doc, const struct sl_table *table,
     if (table != &sl_table_object_stream)
         return;
     name_rules(&r);
-    source_rules(&r);
-    if (given(&r, "spec.encode.transcode").node) {
+    sl_rules_source(&r);
+    if (sl_rules_given(&r, "spec.encode.transcode").node) {
         video_rules(&r);
         audio_rules(&r);
     }

@@ -129,7 +129,7 @@ const char *sl_scalar_wanted(const struct sl_field *field)
     case SL_T_ENUM:
         return "one word";
     case SL_T_STRING:
-        return "a string";
+        return field->schemes ? "a URL" : "a string";
     case SL_T_STRINGS:
         return "a list of strings";
     case SL_T_MAP:
@@ -387,9 +387,11 @@ int sl_scalar_read(const struct sl_field *f, const char *text, size_t len, bool 
         rc = read_word(f, text, &value, err);
         break;
     case SL_T_STRING:
-        rc = f->values ? read_word(f, text, &value, err) : sl_scalar_read_text(f, text, plain, err);
-        break;
     case SL_T_STRINGS:
+        rc = f->values    ? read_word(f, text, &value, err)
+             : f->schemes ? sl_scalar_read_url(f, text, plain, err)
+                          : sl_scalar_read_text(f, text, plain, err);
+        break;
     case SL_T_LABELS:
         rc = sl_scalar_read_text(f, text, plain, err);
         break;

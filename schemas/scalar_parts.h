@@ -23,5 +23,7 @@ int sl_scalar_read_path(const struct sl_field *field, const char *text,
                         struct sl_scalar_err *err) SL_MUST;
 int sl_scalar_read_name(const struct sl_field *field, const char *text,
                         struct sl_scalar_err *err) SL_MUST;
+int sl_scalar_read_url(const struct sl_field *field, const char *text, bool plain,
+                       struct sl_scalar_err *err) SL_MUST;
 /* A character that neither a terminal nor a one-line YAML scalar takes as it is. */
 bool sl_scalar_unprintable(const char *text, size_t len);

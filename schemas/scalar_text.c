@@ -119,7 +119,10 @@ int sl_scalar_read_text(const struct sl_field *f, const char *text, bool plain,
     if (f->pattern && regexec(compiled(f->pattern), text, 0, NULL, 0) != 0) {
         sl_scalar_fail(err, "E109", "'%s' is not a value that %s may have",
                        sl_scalar_shown(text, shown), f->name);
-        sl_scalar_hint(err, "it must match %s", f->pattern);
+        if (f->pattern_says)
+            sl_scalar_hint(err, "%s", f->pattern_says);
+        else
+            sl_scalar_hint(err, "it must match %s", f->pattern);
         return -1;
     }
     return 0;

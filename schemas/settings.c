@@ -22,6 +22,10 @@
 /* clang-format off */
 static const char *const exits[] = {"detach", "stop", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const rtsp_schemes[] = {"rtsp", "rtsps", NULL};
+static const char *const rtmp_schemes[] = {"rtmp", "rtmps", NULL};
+static const char *const http_schemes[] = {"http", "https", NULL};
+static const char *const srt_schemes[] = {"srt", NULL};
 static const char *const owners[] = {"", "own", "leave", NULL};
 
 static const struct sl_field node_rows[] = {
@@ -37,7 +41,17 @@ static const struct sl_table encoders_table = {"encoders", SIZE(encoders), ROWS(
 
 static const struct sl_field public_rows[] = {
     {"host", SL_T_STRING, NONE, IN(public_, host), .def = "",
-     .doc = "name or address in the URLs that viewers see"}};
+     .doc = "name or address in the URLs that viewers see"},
+    {"rtsp", SL_T_STRING, NONE, IN(public_, rtsp), .def = "", .schemes = rtsp_schemes,
+     .doc = "where viewers reach RTSP from outside; empty: the host and MediaMTX's port"},
+    {"rtmp", SL_T_STRING, NONE, IN(public_, rtmp), .def = "", .schemes = rtmp_schemes,
+     .doc = "the same for RTMP"},
+    {"hls", SL_T_STRING, NONE, IN(public_, hls), .def = "", .schemes = http_schemes,
+     .doc = "the same for HLS, e.g. https://tv.example/hls"},
+    {"webrtc", SL_T_STRING, NONE, IN(public_, webrtc), .def = "", .schemes = http_schemes,
+     .doc = "the same for WebRTC's pages and WHIP"},
+    {"srt", SL_T_STRING, NONE, IN(public_, srt), .def = "", .schemes = srt_schemes,
+     .doc = "the same for SRT"}};
 static const struct sl_table public_table = {"public", SIZE(public_), ROWS(public_rows)};
 
 static const struct sl_field page_rows[] = {
@@ -68,6 +82,8 @@ static const struct sl_field mediamtx_rows[] = {
      .doc = "the control API: a URL, or url, username, passwordRef"},
     {"publishUrl", SL_T_STRING, NONE, IN(mediamtx, publish_url), .def = "",
      .doc = "where encoders publish; empty: RTSP on the loopback"},
+    {"insecure", SL_T_BOOL, NONE, IN(mediamtx, insecure), .def = "false",
+     .doc = "encoders may publish by plain rtsp:// to a host that is not this one"},
     {"users", SL_T_STRING, NONE, IN(mediamtx, users), .values = owners, .def = "",
      .doc = "own or leave authInternalUsers; empty: own when managed"}};
 static const struct sl_table mediamtx_table = {"mediamtx", SIZE(mediamtx), ROWS(mediamtx_rows)};
@@ -316,6 +332,29 @@ static void rule(struct layers *l, struct sl_document *doc, const char *path, co
         complain(l, doc->file ? doc->file : "settings", path, "E112", message, hint);
 }
 
+/* To which name or path and query are added: it ends before them. */
+static void public_rules(struct layers *l, struct sl_document *doc, const struct sl_settings *s)
+{
+    const struct {
+        const char *path, *value;
+    } bases[] = {{"public.rtsp", s->public_.rtsp},
+                 {"public.rtmp", s->public_.rtmp},
+                 {"public.hls", s->public_.hls},
+                 {"public.webrtc", s->public_.webrtc},
+                 {"public.srt", s->public_.srt}};
+    const char *slash;
+
+    for (size_t i = 0; i < SL_COUNT(bases); i++)
+        if (strchr(bases[i].value, '?'))
+            rule(l, doc, bases[i].path, "an address to which names are added has no '?'", NULL);
+    slash = *s->public_.srt ? strchr(s->public_.srt + strlen("srt://"), '/') : NULL;
+    if (slash && slash[1])
+        rule(l, doc, "public.srt", "SRT has no paths", "write srt://HOST:PORT");
+    if (strpbrk(s->public_.host, "/@?# "))
+        rule(l, doc, "public.host", "a host name or address, not a URL",
+             "for example tv.example; whole URLs go into public.rtsp and its neighbours");
+}
+
 static void check_rules(struct layers *l, struct sl_document *doc, const struct sl_settings *s)
 {
     const struct {
@@ -338,6 +377,7 @@ static void check_rules(struct layers *l, struct sl_document *doc, const struct 
     if (strncmp(s->mediamtx.api.url, "http://", 7) != 0 &&
         strncmp(s->mediamtx.api.url, "https://", 8) != 0)
         rule(l, doc, "mediamtx.api.url", "the API's URL must begin with http:// or https://", NULL);
+    public_rules(l, doc, s);
 }
 
 static void check_file(struct sl_document *doc)

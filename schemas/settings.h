@@ -24,7 +24,10 @@ struct sl_settings {
     struct {
         char *host; /* name or address in the URLs shown to viewers; "" = listen's host or
                        the machine's name */
-    } public_;      /* key `public` */
+        /* Addresses that viewers and publishers reach from outside, e.g. "rtsps://tv.example:8322"
+           or "https://tv.example/hls"; "" = scheme, host and MediaMTX's port. */
+        char *rtsp, *rtmp, *hls, *webrtc, *srt;
+    } public_; /* key `public` */
     struct {
         bool public_; /* key `public`: anybody may see the page, `listen` may leave loopback */
     } page;
@@ -38,6 +41,7 @@ struct sl_settings {
             char *password_ref; /* key passwordRef: name of a secret */
         } api;                  /* also as a plain string: the URL */
         char *publish_url;      /* "" = rtsp://127.0.0.1:<port of the running config> */
+        bool insecure;          /* publish_url may be plain RTSP to another host */
         char *users;            /* "own" | "leave"; "" = own when managed, else leave */
     } mediamtx;
     struct {

@@ -15,7 +15,7 @@ static bool alive(int dir)
 {
     sl_autofd int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC);
 
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 static void print(int dir, const char *uid)

@@ -18,7 +18,9 @@ static const struct {
      "                                 one encoder in the foreground; --output writes a\n"
      "                                 file as fast as it can",
      verb_run},
-    {"probe", "probe FILE                     what a file holds and whether it can be copied",
+    {"probe",
+     "probe FILE|URL|-               what a file holds and whether it can be copied; -: a\n"
+     "                                 spec on standard input says what to open",
      verb_probe},
     {"list", "list --runtime DIR             the encoders of a runtime directory", verb_list},
 };

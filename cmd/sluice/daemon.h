@@ -10,7 +10,9 @@
 #include "reconcile/core/status.h"
 #include "reconcile/fleet/fleet.h"
 #include "reconcile/io/loop.h"
+#include "reconcile/io/machine.h"
 #include "reconcile/io/media.h"
+#include "reconcile/io/secrets.h"
 #include "reconcile/io/source.h"
 #include "reconcile/io/state.h"
 #include "reconcile/io/watch.h"
@@ -36,7 +38,9 @@ struct sl_daemon {
     struct sl_fleet *fleet;
     struct sl_web *web;
     struct sl_media *media;
-    char *secret;
+    struct sl_machine *machine;
+    char *secret; /* of the internal user */
+    struct sl_secrets *secrets;
 
     struct sl_memory memory;
     struct sl_history history;

@@ -25,6 +25,8 @@ static const struct verb {
      sl_verb_validate},
     {"plan", "what would happen: against the running daemon, or between two trees", sl_verb_plan},
     {"status", "table of streams, as the running daemon sees them", sl_verb_status},
+    {"probe", "what a camera, server or file holds, where it plays, and a manifest for it",
+     sl_verb_probe},
     {"schema", "the JSON Schema of manifests, for editors", sl_verb_schema},
     {"version", "prints the version", sl_verb_version},
 };

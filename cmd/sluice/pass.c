@@ -3,8 +3,28 @@
  * Level-triggered: whatever woke it, all of it is computed anew.
  */
 #include "cmd/sluice/daemon.h"
+#include "cmd/sluice/scrub.h"
 
 #include <systemd/sd-daemon.h>
+
+static struct sl_secret_seen look(struct sl_daemon *daemon, const struct sl_ref *ref)
+{
+    return ref ? sl_secrets_look(daemon->secrets, ref->name, ref->key) : (struct sl_secret_seen){0};
+}
+
+static void look_up_secrets(struct sl_daemon *daemon, struct sl_desired_stream *stream)
+{
+    const struct sl_source *source = &stream->spec->source;
+    if (source->rtsp) {
+        stream->password = look(daemon, source->rtsp->password_ref);
+    } else if (source->pull) {
+        stream->password = look(daemon, source->pull->password_ref);
+        stream->passphrase = look(daemon, source->pull->passphrase_ref);
+        stream->stream_id = look(daemon, source->pull->stream_id_ref);
+    } else if (source->publish) {
+        stream->password = look(daemon, source->publish->password_ref);
+    }
+}
 
 static void build_desired(struct sl_daemon *daemon, struct sl_arena *arena,
                           const struct sl_seen_engine *engine, int64_t mono, int64_t wall,
@@ -42,10 +62,19 @@ static void build_desired(struct sl_daemon *daemon, struct sl_arena *arena,
                                                  stream->spec->source.file->path);
             stream->media = sl_media_look(daemon->media, stream->media_path, mono, wall, ret_wake);
         }
-        sl_enc_hash(stream->spec, stream->media.id, engine->rtsp_publish_url, stream->enc_hash);
+        look_up_secrets(daemon, stream);
+        stream->carrier = sl_carrier_of(stream->spec);
+        sl_enc_hash(stream, engine->rtsp_publish_url, stream->enc_hash);
     }
     ret->approvals = list;
     sl_media_sweep(daemon->media);
+    sl_secrets_sweep(daemon->secrets);
+}
+
+/* What is not a stream has nothing running: when it is gone from the directory it is gone. */
+static bool is_gone(const struct sl_accepted *accepted)
+{
+    return accepted->kind != SL_KIND_STREAM && accepted->absent;
 }
 
 /* One transaction a pass, and only when there is something to save. */
@@ -53,7 +82,7 @@ static int save(struct sl_daemon *daemon, const struct sl_plan *plan, struct sl_
 {
     bool dirty = plan->gone_count > 0;
     for (size_t i = 0; i < daemon->memory.count && !dirty; i++) {
-        dirty = daemon->memory.list[i]->dirty;
+        dirty = daemon->memory.list[i]->dirty || is_gone(&daemon->memory.list[i]->accepted);
     }
     for (size_t i = 0; i < daemon->history.count && !dirty; i++) {
         dirty = daemon->history.list[i].dirty;
@@ -70,7 +99,10 @@ static int save(struct sl_daemon *daemon, const struct sl_plan *plan, struct sl_
         const struct sl_accepted *a = &entry->accepted;
         struct sl_state_accepted row = {a->name,      a->file, entry->file_sha, a->hash,
                                         entry->bytes, a->kind, a->line,         a->generation};
-        if (entry->dirty && sl_state_put_accepted(daemon->state, &row, err) < 0) {
+        if (is_gone(a) && sl_state_drop_accepted(daemon->state, a->name, err) < 0) {
+            return -1;
+        }
+        if (!is_gone(a) && entry->dirty && sl_state_put_accepted(daemon->state, &row, err) < 0) {
             return -1;
         }
     }
@@ -129,6 +161,11 @@ static void remember_publish_url(struct sl_daemon *daemon, struct sl_observed *o
 
 static void forget_gone(struct sl_daemon *daemon, const struct sl_plan *plan)
 {
+    for (size_t i = daemon->memory.count; i > 0; i--) {
+        if (is_gone(&daemon->memory.list[i - 1]->accepted)) {
+            sl_memory_drop(&daemon->memory, daemon->memory.list[i - 1]->accepted.name);
+        }
+    }
     for (size_t i = 0; i < plan->gone_count; i++) {
         sl_log(SL_LOG_INFO, "stream deleted", "stream", plan->gone[i], "reason",
                "absent from a valid snapshot, nothing of it is left", NULL);
@@ -193,13 +230,18 @@ static void publish(struct sl_daemon *daemon, const struct sl_desired *desired,
         .observed_at = daemon->observed_at,
         .warning = watch_warning[0] || !tree ? watch_warning : tree->warning,
     };
-    struct sl_status *status =
-        sl_status_make(desired, observed, &daemon->history, plan, &shown, files, count,
-                       daemon->settings->public_.host, daemon->status);
+    const struct sl_public public_ = {
+        daemon->settings->public_.host,   daemon->settings->public_.rtsp,
+        daemon->settings->public_.rtmp,   daemon->settings->public_.hls,
+        daemon->settings->public_.webrtc, daemon->settings->public_.srt,
+    };
+    struct sl_status *status = sl_status_make(desired, observed, &daemon->history, plan, &shown,
+                                              files, count, &public_, daemon->status);
     status->seq = ++daemon->seq;
     status->boot_id = sl_arena_strdup(status->arena, sl_boot_id());
     status->node = sl_arena_strdup(status->arena, daemon->settings->node.name);
     status->version = SL_VERSION;
+    sl_scrub_status(daemon->secrets, status);
     daemon->status = status;
     sl_web_publish(daemon->web, status);
     sl_arena_free(arena);
@@ -226,9 +268,11 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     sl_engine_observed(daemon->engine, &observed.engine, &observed.paths, &observed.paths_count);
     sl_fleet_observed(daemon->fleet, &observed.fleet_known, &observed.host_up, &observed.host_error,
                       &observed.encoders, &observed.encoders_count);
+    sl_machine_observed(daemon->machine, observed.now, &observed.machine);
     daemon->engine_seen |= observed.engine.reachable;
     remember_publish_url(daemon, &observed);
     build_desired(daemon, arena, &observed.engine, observed.now, observed.wall, &wake, &desired);
+    sl_scrub_observed(daemon->secrets, &observed);
     sl_history_observe(&daemon->history, &desired, &observed, &daemon->jitter);
     sl_plan_make(arena, &desired, &observed, &daemon->history, &plan);
     log_held(daemon, &plan);
@@ -242,7 +286,11 @@ void sl_daemon_pass(struct sl_daemon *daemon)
     struct sl_publisher publisher = {publish_url, sl_engine_user(daemon->engine),
                                      sl_engine_password(daemon->engine)};
     sl_fleet_apply(daemon->fleet, plan.actions, plan.actions_count, &publisher);
+    for (size_t i = 0; i < plan.kicks_count; i++) {
+        sl_engine_kick(daemon->engine, &plan.kicks[i]);
+    }
     if (desired.valid && !plan.engine_wait) {
+        sl_engine_want_users(daemon->engine, plan.users, plan.users_count);
         sl_engine_want(daemon->engine, plan.paths, plan.paths_count, plan.removed,
                        plan.removed_count);
     }

@@ -27,6 +27,7 @@ struct side_stream {
     const char *name, *hash, *place;
     const struct sl_object *object;
     int readers;
+    bool running, swap_available; /* as the daemon says; running: it was asked */
 };
 struct side {
     struct sl_arena *arena;
@@ -71,15 +72,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct side_stream *)a)->name, ((const struct side_stream *)b)->name);
 }
 
-static void add_objects(struct side *side, const struct sl_loaded_file *file, int readers)
+/* `running`: what the daemon says of it, or NULL. */
+static void add_objects(struct side *side, const struct sl_loaded_file *file, const json_t *running)
 {
     for (size_t i = 0; i < file->count; i++) {
         const struct sl_loaded_object *loaded = &file->objects[i];
         if (loaded->object->kind == SL_KIND_STREAM) {
             side->streams[side->count++] = (struct side_stream){
-                loaded->object->metadata.name, loaded->hash,
-                sl_arena_printf(side->arena, "%s:%d", loaded->file, loaded->line), loaded->object,
-                readers};
+                loaded->object->metadata.name,
+                loaded->hash,
+                sl_arena_printf(side->arena, "%s:%d", loaded->file, loaded->line),
+                loaded->object,
+                (int)json_integer_value(json_object_get(running, "readers")),
+                running != NULL,
+                json_is_true(json_object_get(running, "swapAvailable"))};
         }
     }
 }
@@ -113,7 +119,7 @@ static int read_tree(const char *dir, struct side *side)
     }
     side->streams = sl_arena_alloc(side->arena, (streams + 1) * sizeof(side->streams[0]));
     for (size_t i = 0; i < tree->count && errors == 0; i++) {
-        add_objects(side, &files[i], 0);
+        add_objects(side, &files[i], NULL);
     }
     qsort(side->streams, side->count, sizeof(side->streams[0]), by_name);
     sl_source_free(tree);
@@ -174,13 +180,18 @@ static int read_daemon(const struct options *options, struct side *side)
             sl_load_file(side->arena, json_string_value(json_object_get(item, "file")), text,
                          strlen(text), &file);
         }
-        if (!text || file.diags.errors > 0) {
+        const char *wrong = text ? NULL : "no spec";
+        for (size_t k = 0; k < file.diags.count && !wrong; k++) {
+            if (file.diags.list[k].severity == SL_DIAG_ERROR) {
+                wrong = file.diags.list[k].message;
+            }
+        }
+        if (wrong) {
             fprintf(stderr, "sluice plan: the daemon's stream %s cannot be read: %s\n",
-                    json_string_value(json_object_get(item, "name")),
-                    text ? file.diags.list[0].message : "no spec");
+                    json_string_value(json_object_get(item, "name")), wrong);
             r = -1;
         } else {
-            add_objects(side, &file, (int)json_integer_value(json_object_get(item, "readers")));
+            add_objects(side, &file, item);
         }
         json_decref(manifest);
     }
@@ -219,7 +230,26 @@ static enum sl_change of_impact(enum sl_impact impact)
     return SL_CHANGE_BREAK;
 }
 
-/* True: the guard would hold these deletions. */
+/* Why viewers drop although the field itself would let them stay (decisions 8); NULL: they stay. */
+static const char *why_break(const struct side_stream *old, const struct side_stream *new)
+{
+    const struct sl_stream_spec *from = old->object->stream, *to = new->object->stream;
+    enum sl_carrier before = sl_carrier_of(from), after = sl_carrier_of(to);
+
+    if (after == SL_CARRIER_INGEST && before != after)
+        return "publishers must then use NAME/ingest";
+    if (before == SL_CARRIER_INGEST && after == SL_CARRIER_PUBLISH)
+        return "publishers must then use NAME, no more NAME/ingest";
+    if (before != after || after == SL_CARRIER_PULL || after == SL_CARRIER_PUBLISH)
+        return "MediaMTX makes its path anew";
+    if (to->source.rtsp && to->source.rtsp->exclusive)
+        return "the source serves one client only";
+    if (old->running && !old->swap_available)
+        return "its path is not one that stays while encoders change";
+    return NULL;
+}
+
+/* True: the guard would hold these deletions. Protected streams are held by themselves. */
 static bool would_hold(const struct side *old, const struct side *new, char ret_id[13])
 {
     struct sl_history history = {0};
@@ -231,6 +261,7 @@ static bool would_hold(const struct side *old, const struct side *new, char ret_
     size_t deleted = 0;
     for (size_t i = 0; i < old->count; i++) {
         const char *name = old->streams[i].name;
+        bool protect = old->streams[i].object->stream->protect;
         bool absent = new->count == 0 || !bsearch(&old->streams[i], new->streams, new->count,
                                                   sizeof(new->streams[0]), by_name);
         sl_history_get(&history, name)->owned = true;
@@ -238,7 +269,7 @@ static bool would_hold(const struct side *old, const struct side *new, char ret_
             (struct sl_accepted){.name = name, .object = old->streams[i].object, .absent = absent};
         desired.streams[desired.count++] = (struct sl_desired_stream){
             .accepted = &accepted[i], .spec = old->streams[i].object->stream};
-        if (absent) {
+        if (absent && !protect) {
             names[deleted++] = name;
         }
     }
@@ -283,6 +314,11 @@ static size_t compare(const struct side *old, const struct side *new, struct cha
                           on_field, &walk);
             if (walk.change->fields.len > 0) {
                 change->kind = of_impact(walk.worst);
+                const char *why = change->kind == SL_CHANGE_SWAP ? why_break(a, b) : NULL;
+                if (why) {
+                    change->kind = SL_CHANGE_BREAK;
+                    sl_buf_printf(&change->fields, "      viewers drop: %s\n", why);
+                }
                 change->viewers = change->kind == SL_CHANGE_BREAK ? a->readers : 0;
                 count++;
             }
@@ -321,16 +357,35 @@ static void print_text(const struct change *list, size_t count, const char *id)
                "releases them\n",
                id);
     }
+    if (sums[SL_CHANGE_DELETE] > 0 || sums[SL_CHANGE_HELD] > 0) {
+        printf("the daemon's own history of deletions may hold more than this shows\n");
+    }
+}
+
+/* "spec.a: x -> y; spec.b: …" out of the lines that the text form prints. */
+static char *reason_of(const struct change *change)
+{
+    struct sl_buf out = {0};
+    for (const char *p = change->fields.data ? change->fields.data : ""; *p;) {
+        size_t n = strcspn(p, "\n"), blanks = strspn(p, " ");
+        sl_buf_printf(&out, "%s%.*s", out.len ? "; " : "", (int)(n - blanks), p + blanks);
+        p += n + (p[n] != '\0');
+    }
+    return sl_buf_steal(&out);
 }
 
 static void print_json(const struct change *list, size_t count, const char *id)
 {
-    json_t *root = json_pack("{s:s,s:s,s:s}", "apiVersion", "sluice/v1", "kind", "Plan", "id", id);
+    json_t *root = json_pack("{s:s,s:s,s:s?}", "apiVersion", "sluice/v1", "kind", "Plan", "id",
+                             id[0] ? id : NULL);
     for (int kind = 0; kind < SL_CHANGE_COUNT; kind++) {
         json_t *array = json_array();
         for (size_t i = 0; i < count; i++) {
             if ((int)list[i].kind == kind) {
-                json_array_append_new(array, json_string(list[i].name));
+                sl_autofree char *reason = reason_of(&list[i]);
+                json_array_append_new(array,
+                                      json_pack("{s:s,s:s,s:i}", "stream", list[i].name, "reason",
+                                                reason, "viewers", list[i].viewers));
             }
         }
         json_object_set_new(root, sl_change_name((enum sl_change)kind), array);
@@ -340,10 +395,26 @@ static void print_json(const struct change *list, size_t count, const char *id)
     json_decref(root);
 }
 
+static void print_live(int kind, const json_t *item)
+{
+    const char *name = json_string_value(json_object_get(item, "stream"));
+    const char *reason = json_string_value(json_object_get(item, "reason"));
+    int viewers = (int)json_integer_value(json_object_get(item, "viewers"));
+    printf("%4s %s", symbols[kind], name ? name : "?");
+    if (viewers > 0) {
+        printf("  (%d viewer%s%s)", viewers, viewers == 1 ? "" : "s",
+               kind == SL_CHANGE_BREAK || kind == SL_CHANGE_DELETE ? " will be dropped" : "");
+    }
+    printf("\n");
+    if (reason && *reason) {
+        printf("      %s\n", reason);
+    }
+}
+
 /* The daemon's own plan, as it published it. */
 static int show_live(const struct options *options)
 {
-    json_t *plan = NULL, *name;
+    json_t *plan = NULL, *item;
     size_t i, total = 0, held = 0;
     if (get(options, "/api/v1/plan", &plan) < 0) {
         return 1;
@@ -353,15 +424,12 @@ static int show_live(const struct options *options)
         printf("%s\n", text);
     }
     for (int kind = 0; kind < SL_CHANGE_COUNT; kind++) {
-        json_array_foreach(json_object_get(plan, sl_change_name((enum sl_change)kind)), i, name)
+        json_array_foreach(json_object_get(plan, sl_change_name((enum sl_change)kind)), i, item)
         {
             total++;
             held += kind == SL_CHANGE_HELD;
-            const char *text = json_is_string(name)
-                                   ? json_string_value(name)
-                                   : json_string_value(json_object_get(name, "stream"));
             if (!options->json) {
-                printf("%4s %s\n", symbols[kind], text ? text : "?");
+                print_live(kind, item);
             }
         }
     }

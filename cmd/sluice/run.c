@@ -157,6 +157,11 @@ static int open_state(struct sl_daemon *daemon, struct sl_err *err)
     if (sl_state_secret(settings->state, "internal-user", &daemon->secret, err) < 0) {
         return -1;
     }
+    sl_autofree char *key = NULL;
+    if (sl_state_secret(settings->state, "digest-key", &key, err) < 0) {
+        return -1;
+    }
+    daemon->secrets = sl_secrets_new(settings->secrets, settings->secrets_count, key);
     daemon->publish_url = sl_state_value(daemon->state, "publishUrl");
     return restore(daemon, err);
 }
@@ -172,6 +177,7 @@ static int set_up(struct sl_daemon *daemon, struct sl_err *err)
         return -1;
     }
     daemon->media = sl_media_new();
+    daemon->machine = sl_machine_new(daemon->loop, settings->recordings, settings->state);
     daemon->pass_timer = sl_timer_new(daemon->loop, on_pass, daemon);
     daemon->resync_timer = sl_timer_new(daemon->loop, on_resync, daemon);
     daemon->drift_timer = sl_timer_new(daemon->loop, on_drift, daemon);
@@ -216,10 +222,12 @@ static void take_down(struct sl_daemon *daemon)
     sl_timer_free(daemon->retry_timer);
     sl_media_free(daemon->media);
     sl_loop_free(daemon->loop);
+    sl_machine_free(daemon->machine);
     sl_intake_free(daemon->intake);
     sl_memory_free(&daemon->memory);
     sl_history_free(&daemon->history);
     sl_state_close(daemon->state);
+    sl_secrets_free(daemon->secrets);
     free(daemon->secret);
     free(daemon->publish_url);
     free(daemon->last_applied);

@@ -277,6 +277,40 @@ static void print_urls(const json_t *stream)
     }
 }
 
+/* Where publishers go; KEY stands for the password. */
+static void print_publish(const json_t *stream)
+{
+    const char *key;
+    json_t *p;
+
+    json_object_foreach(json_object_get(stream, "publish"), key, p)
+    {
+        if (!*str(p, "server"))
+            continue;
+        printf("    publish by %-5s%s%s%s%s%s\n", key, str(p, "server"),
+               *str(p, "streamKey") ? "  key " : "", str(p, "streamKey"),
+               *str(p, "user") ? "  user " : "", str(p, "user"));
+    }
+}
+
+static void print_readers(const json_t *stream)
+{
+    const json_t *engine = json_object_get(stream, "engine");
+    const char *key, *comma = "    viewers: ";
+    json_t *n;
+
+    if (num(engine, "readers") == 0)
+        return;
+    json_object_foreach(json_object_get(engine, "readersBy"), key, n)
+    {
+        if (json_integer_value(n) > 0) {
+            printf("%s%lld by %s", comma, json_integer_value(n), key);
+            comma = ", ";
+        }
+    }
+    printf("%s", *comma == ',' ? "\n" : "");
+}
+
 static void print_table(const json_t *streams, bool wide)
 {
     static const char *const text_heads[] = {"NAME",     "HEALTH", "REASON",  "VIEWERS", "BITRATE",
@@ -299,12 +333,30 @@ static void print_table(const json_t *streams, bool wide)
     }
     for (size_t i = 0; i <= count; i++) {
         print_row(rows[i], width);
-        if (i > 0 && wide)
+        if (i > 0 && wide) {
             print_urls(json_array_get(streams, i - 1));
+            print_readers(json_array_get(streams, i - 1));
+            print_publish(json_array_get(streams, i - 1));
+        }
         for (int k = 0; k < CELLS; k++)
             free(rows[i][k]);
     }
     free(rows);
+}
+
+static void print_foreign(const json_t *status)
+{
+    const json_t *path;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "foreignPaths"), i, path)
+    {
+        printf("%s    %s  %s, %lld viewers\n",
+               i == 0 ? "\nother paths of MediaMTX, which no manifest names:\n" : "",
+               str(path, "path"),
+               json_is_true(json_object_get(path, "ready")) ? "live" : "nothing flows",
+               num(path, "readers"));
+    }
 }
 
 static void print_head(const json_t *status)
@@ -374,6 +426,8 @@ int sl_verb_status(int argc, char **argv)
             print_table(streams, o.form == FORM_WIDE);
         else
             printf("no streams\n");
+        if (!o.name && o.labels_count == 0)
+            print_foreign(status);
     }
     json_decref(streams);
     json_decref(status);

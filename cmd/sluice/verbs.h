@@ -12,5 +12,6 @@ int sl_verb_run(int argc, char **argv);
 int sl_verb_validate(int argc, char **argv);
 int sl_verb_plan(int argc, char **argv);
 int sl_verb_status(int argc, char **argv);
+int sl_verb_probe(int argc, char **argv);
 int sl_verb_schema(int argc, char **argv);
 int sl_verb_version(int argc, char **argv);

@@ -6,28 +6,49 @@
 #include "reconcile/base/hash.h"
 #include "reconcile/core/plan.h"
 
+/* desired, history and names are sorted: a thousand deletions at once are not a million looks. */
 static bool present(const struct sl_desired *desired, const char *name)
 {
-    for (size_t i = 0; i < desired->count; i++)
-        if (strcmp(desired->streams[i].accepted->name, name) == 0)
-            return !desired->streams[i].accepted->absent;
+    size_t low = 0, high = desired->count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int order = strcmp(desired->streams[mid].accepted->name, name);
+
+        if (order == 0)
+            return !desired->streams[mid].accepted->absent;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static bool among(const char *const *names, size_t count, const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
+    return count && bsearch(&name, names, count, sizeof(*names), by_text);
+}
+
+static int by_past(const void *a, const void *b)
+{
+    return strcmp(((const struct sl_past *)a)->name, ((const struct sl_past *)b)->name);
 }
 
 static bool owned(const struct sl_history *history, const char *name)
 {
-    for (size_t i = 0; i < history->count; i++)
-        if (strcmp(history->list[i].name, name) == 0)
-            return history->list[i].owned;
-    return false;
+    const struct sl_past *past;
+    struct sl_past key;
+
+    snprintf(key.name, sizeof(key.name), "%s", name);
+    past =
+        history->count ? bsearch(&key, history->list, history->count, sizeof(key), by_past) : NULL;
+    return past && past->owned;
 }
 
 /* A hold never lapses: not by time, nor because other streams came or went. */

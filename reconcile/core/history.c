@@ -3,6 +3,7 @@
  * deletions of the last minutes. Time and jitter are arguments. Layer: core.
  */
 #include "reconcile/core/history.h"
+#include "reconcile/core/carry.h"
 #include "reconcile/core/lifecycle.h"
 
 #define COMMON_WINDOW  5000 /* contract C9: many deaths this close together have one cause */
@@ -166,7 +167,8 @@ static void explain(struct sl_past *past, const struct sl_seen_encoder *encoder)
     if (strcmp(past->killed_uid, r->uid) == 0) {
         reason = "EncoderStuck";
         snprintf(past->last_message, sizeof(past->last_message),
-                 "the encoder made no progress for 5 s and was killed");
+                 "the encoder made no progress for %d s and was killed",
+                 r->state == SL_ENC_STARTING ? 60 : 5);
     } else if (r->state == SL_ENC_ENDED && r->reason[0]) {
         reason = r->reason;
         snprintf(past->last_message, sizeof(past->last_message), "%s", r->message);
@@ -225,6 +227,15 @@ static void bury(struct sl_past *past, const struct sl_seen_encoder *encoder,
         }
     }
     explain(past, encoder);
+    if (!killed && r->state == SL_ENC_ENDED && sl_source_fault(r->reason)) {
+        if (!current) /* the source's fault: no failure, no restart, but later each time */
+            return;
+        past->forgiven++;
+        memcpy(past->failed_hash, r->spec_hash, sizeof(past->failed_hash));
+        past->last_delay = sl_backoff_delay(past->forgiven, draw(jitter));
+        past->next_attempt = observed->now + past->last_delay;
+        return;
+    }
     past->restarts++;
     if (!current) /* another spec is wanted by now: it starts at once */
         return;
@@ -266,14 +277,40 @@ static void forgive(struct sl_history *history, const struct sl_observed *observ
     }
 }
 
-static void learn_facts(struct sl_past *past, const struct sl_record *record)
+static void learn_facts(struct sl_past *past, const struct sl_facts *facts, const char *hash)
 {
-    if (sl_facts_equal(&past->facts, &record->facts) &&
-        strcmp(past->facts_hash, record->spec_hash) == 0)
+    bool same = sl_facts_equal(&past->facts, facts) && strcmp(past->facts_hash, hash) == 0;
+
+    for (int i = 0; i < facts->count && same; i++)
+        same = past->facts.track[i].b_frames == facts->track[i].b_frames;
+    if (same)
         return;
-    past->facts = record->facts;
-    memcpy(past->facts_hash, record->spec_hash, sizeof(past->facts_hash));
+    past->facts = *facts;
+    snprintf(past->facts_hash, sizeof(past->facts_hash), "%s", hash);
     past->dirty = true;
+}
+
+/* What an encoder tells of the others, MediaMTX's path tells of a stream without one. */
+static void look_at_path(struct sl_history *history, const struct sl_desired_stream *want,
+                         const struct sl_observed *observed)
+{
+    const struct sl_seen_path *path = sl_observed_path(observed, want->accepted->name);
+    bool pulled = path && strcmp(path->conf.source, "publisher") != 0;
+    struct sl_past *past;
+    char hash[80];
+
+    if (!path || !path->configured || !path->available || path->conf.always_available ||
+        pulled != (want->carrier == SL_CARRIER_PULL) || (!pulled && path->conf.override_publisher))
+        return;
+    past = sl_history_get(history, want->accepted->name);
+    if (!past->first_live) {
+        past->first_live = observed->wall;
+        past->dirty = true;
+    }
+    snprintf(hash, sizeof(hash), "path:%.70s",
+             strncmp(want->enc_hash, "sha:", 4) == 0 ? want->enc_hash + 4 : want->enc_hash);
+    if (path->tracks.count > 0)
+        learn_facts(past, &path->tracks, hash);
 }
 
 struct found {
@@ -311,7 +348,7 @@ static void settle(struct sl_past *past, const struct sl_desired_stream *want,
     int64_t now = observed->now, needed = past->last_delay * 2;
 
     if (found->facts)
-        learn_facts(past, &found->facts->record);
+        learn_facts(past, &found->facts->record.facts, found->facts->record.spec_hash);
     if (past->next_attempt > now + LATEST_ATTEMPT) /* of another boot */
         past->next_attempt = now;
     if (want && past->failed_hash[0] && strcmp(past->failed_hash, want->enc_hash) != 0)
@@ -337,6 +374,9 @@ void sl_history_observe(struct sl_history *history, const struct sl_desired *des
 {
     struct found *found;
 
+    for (size_t i = 0; i < desired->count; i++)
+        if (sl_encoderless(&desired->streams[i]) && observed->engine.reachable)
+            look_at_path(history, &desired->streams[i], observed);
     if (!observed->fleet_known)
         return;
     for (size_t i = 0; i < observed->encoders_count; i++) {

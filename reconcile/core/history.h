@@ -17,8 +17,8 @@ struct sl_past {
     char name[208];
     bool owned;            /* we made its path or encoder: in the inventory */
     uint64_t generation;   /* newest acted upon */
-    struct sl_facts facts; /* as last told by its encoder; count 0: unknown */
-    char facts_hash[80];   /* enc_hash they belong to */
+    struct sl_facts facts; /* as last told by its encoder or path; count 0: unknown */
+    char facts_hash[80];   /* enc_hash they belong to; "path:…": read off MediaMTX's path */
     int failures;          /* n of contract C9 */
     int64_t next_attempt;  /* CLOCK_MONOTONIC ms, 0: now */
     int64_t last_delay;    /* ms */
@@ -43,6 +43,8 @@ struct sl_past {
     int64_t started_at;              /* CLOCK_MONOTONIC ms, 0: none under way */
     char killed_uid[SL_UID_LEN + 1]; /* KILL was planned at killed_at */
     int64_t killed_at;
+    int64_t path_wrong_at;    /* CLOCK_MONOTONIC ms when its path was last seen wrong or missing */
+    int64_t path_right_since; /* CLOCK_MONOTONIC ms, 0: it is not as wanted */
 };
 
 struct sl_history {

@@ -2,28 +2,23 @@
  * Conditions, health and sync of a stream in the words of the contract. Layer: core.
  */
 #include "reconcile/core/judge.h"
+#include "reconcile/core/carry.h"
 #include "reconcile/core/lifecycle.h"
 
-#define NO_FRAMES_AFTER 10000
-
-struct view {
-    struct sl_status *status;
-    struct sl_status_stream *stream;
-    const struct sl_seen_encoder *now; /* alive, wanted hash; the one the generation needs */
-    const struct sl_seen_encoder *old; /* alive, another hash */
-    const struct sl_seen_encoder *foreign;
-    bool any;      /* something of it is alive */
-    bool finished; /* came to the end of its file */
-};
-
-static void set(struct view *view, enum sl_cond_type type, enum sl_tri status, const char *reason,
-                const char *message)
+static void set(struct sl_view *view, enum sl_cond_type type, enum sl_tri status,
+                const char *reason, const char *message)
 {
     struct sl_condition *cond = &view->stream->cond[type];
 
     cond->status = status;
     cond->reason = reason;
     cond->message = message ? message : "";
+}
+
+void sl_judge_set(struct sl_view *view, enum sl_cond_type type, enum sl_tri status,
+                  const char *reason, const char *message)
+{
+    set(view, type, status, reason, message);
 }
 
 static int rank(const struct sl_seen_encoder *encoder)
@@ -36,27 +31,77 @@ static int rank(const struct sl_seen_encoder *encoder)
     return encoder->record.state < SL_ENC_STATE_COUNT ? ranks[encoder->record.state] : 0;
 }
 
-static void look(struct view *view)
+/* ---- what is there of it ---- */
+
+static int by_encoder(const void *a, const void *b)
 {
-    const struct sl_observed *observed = &view->status->observed;
+    const struct sl_seen_encoder *const *x = a, *const *y = b;
+    int order = strcmp((*x)->record.name, (*y)->record.name);
+
+    return order ? order : strcmp((*x)->record.uid, (*y)->record.uid);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void sl_index_make(const struct sl_status *status, const struct sl_public *public_,
+                   struct sl_index *ret)
+{
+    const struct sl_observed *observed = &status->observed;
+    size_t encoders = observed->encoders_count, changed = status->plan.changes_count;
+
+    ret->encoders = sl_arena_alloc(status->arena, (encoders + 1) * sizeof(*ret->encoders));
+    ret->changed = sl_arena_alloc(status->arena, (changed + 1) * sizeof(*ret->changed));
+    for (size_t i = 0; i < encoders; i++)
+        ret->encoders[i] = &observed->encoders[i];
+    for (size_t i = 0; i < changed; i++)
+        ret->changed[i] = status->plan.changes[i].stream;
+    qsort(ret->encoders, encoders, sizeof(*ret->encoders), by_encoder);
+    qsort(ret->changed, changed, sizeof(*ret->changed), by_text);
+    ret->encoders_count = encoders;
+    ret->changed_count = changed;
+    ret->public_ = public_;
+}
+
+static size_t first_encoder(const struct sl_index *index, const char *name)
+{
+    size_t low = 0, high = index->encoders_count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (strcmp(index->encoders[mid]->record.name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static void look(struct sl_view *view)
+{
+    const struct sl_index *index = view->index;
     const struct sl_status_stream *stream = view->stream;
     const struct sl_seen_encoder *dead = NULL;
 
-    for (size_t i = 0; i < observed->encoders_count; i++) {
-        const struct sl_seen_encoder *encoder = &observed->encoders[i];
+    view->carried = stream->desired && sl_encoderless(stream->desired);
+    for (size_t i = first_encoder(index, stream->name); i < index->encoders_count; i++) {
+        const struct sl_seen_encoder *encoder = index->encoders[i];
         const struct sl_seen_encoder **place = &view->old;
 
         if (strcmp(encoder->record.name, stream->name) != 0)
-            continue;
+            break;
         if (!encoder->alive) {
-            if (!dead || encoder->record.since > dead->record.since)
+            if (!view->carried && (!dead || encoder->record.since > dead->record.since))
                 dead = encoder;
             continue;
         }
         view->any = true;
         if (encoder->newer_layout)
             place = &view->foreign;
-        else if (stream->desired && !encoder->stop_asked &&
+        else if (stream->desired && !view->carried && !encoder->stop_asked &&
                  strcmp(encoder->record.spec_hash, stream->desired->enc_hash) == 0)
             place = &view->now;
         if (!*place || rank(encoder) > rank(*place))
@@ -64,6 +109,7 @@ static void look(struct view *view)
     }
     view->finished = stream->desired && stream->past && !view->any &&
                      strcmp(stream->past->finished_hash, stream->desired->enc_hash) == 0;
+    view->any |= view->carried && stream->path && stream->path->available;
     if (view->now && (rank(view->now) >= 3 || !view->old))
         view->stream->encoder = view->now;
     else if (view->old)
@@ -74,7 +120,13 @@ static void look(struct view *view)
 
 /* ---- conditions ---- */
 
-static void accepted(struct view *view)
+/* Not YAML, a part of YAML that is refused, not UTF-8: nothing could be read of it. */
+static bool not_yaml(const char *code)
+{
+    return strcmp(code, "E101") == 0 || strcmp(code, "E110") == 0 || strcmp(code, "E114") == 0;
+}
+
+static void accepted(struct sl_view *view)
 {
     const struct sl_accepted *object = view->stream->desired->accepted;
     const struct sl_status *status = view->status;
@@ -96,7 +148,7 @@ static void accepted(struct view *view)
             if (diag->severity != SL_DIAG_ERROR)
                 continue;
             if (reason[0] == 'E' && reason[1] >= '0' && reason[1] <= '9')
-                reason = reason[1] == '0' ? "ParseError" : "SchemaError";
+                reason = not_yaml(reason) ? "ParseError" : "SchemaError";
             set(view, SL_COND_ACCEPTED, SL_FALSE, reason,
                 sl_arena_printf(status->arena, "%s:%d:%d: %s; the last good version runs",
                                 diag->place.file ? diag->place.file : file->path, diag->place.line,
@@ -106,13 +158,17 @@ static void accepted(struct view *view)
     }
 }
 
-static void resolved(struct view *view)
+static void resolved(struct sl_view *view)
 {
     const struct sl_desired_stream *desired = view->stream->desired;
     const struct sl_observed *observed = &view->status->observed;
     const struct sl_src_file *file = desired->spec->source.file;
+    const char *lack = sl_secret_lack(desired);
 
-    if (file && !desired->media.exists)
+    if (lack)
+        set(view, SL_COND_RESOLVED, SL_FALSE, "SecretMissing",
+            sl_arena_strdup(view->status->arena, lack));
+    else if (file && !desired->media.exists)
         set(view, SL_COND_RESOLVED, SL_FALSE, "FileMissing",
             sl_arena_printf(view->status->arena, "%s is not there (yet)",
                             desired->media_path ? desired->media_path : file->path));
@@ -121,7 +177,7 @@ static void resolved(struct view *view)
             sl_arena_printf(view->status->arena, "%s is still being written",
                             desired->media_path ? desired->media_path : file->path));
     else if (observed->fleet_known && !observed->host_up && desired->run && !view->now &&
-             !view->finished)
+             !view->finished && !view->carried)
         set(view, SL_COND_RESOLVED, SL_FALSE, "NoEncoder",
             sl_arena_printf(view->status->arena, "the encoder host does not answer%s%s",
                             observed->host_error ? ": " : "",
@@ -132,49 +188,102 @@ static void resolved(struct view *view)
 
 static const struct sl_path_conf *wanted_path(const struct sl_status *status, const char *name)
 {
-    for (size_t i = 0; i < status->plan.paths_count; i++)
-        if (strcmp(status->plan.paths[i].name, name) == 0)
-            return &status->plan.paths[i];
+    size_t low = 0, high = status->plan.paths_count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int order = strcmp(status->plan.paths[mid].name, name);
+
+        if (order == 0)
+            return &status->plan.paths[mid];
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
 }
 
-static void programmed(struct view *view)
+/* What keeps one path from being as it should, or NULL. */
+static const char *path_lacks(struct sl_view *view, const char *name,
+                              const struct sl_seen_path *path, const char **ret_message)
+{
+    const struct sl_path_conf *want = wanted_path(view->status, name);
+    bool configured = path && path->configured;
+
+    if (sl_streq(view->status->observed.engine.rejected_path, name)) {
+        *ret_message = view->status->observed.engine.rejected_text;
+        return "PathRejected";
+    }
+    *ret_message = "its path is being written";
+    if (!want) {
+        *ret_message = configured      ? "its path is being removed"
+                       : view->carried ? "its path comes once all is there that it needs"
+                                       : "the path comes once an encoder has told its tracks";
+        return "AwaitingReadback";
+    }
+    if (configured && sl_path_conf_equal(want, &path->conf))
+        return NULL;
+    if (configured && !view->status->observed.engine.writing) {
+        *ret_message = "MediaMTX has other values for its path";
+        return "Drifted";
+    }
+    return "AwaitingReadback";
+}
+
+static void programmed(struct sl_view *view)
 {
     const struct sl_seen_engine *engine = &view->status->observed.engine;
-    const struct sl_seen_path *path = view->stream->path;
-    const struct sl_path_conf *want = wanted_path(view->status, view->stream->name);
+    const struct sl_status_stream *stream = view->stream;
+    bool ingest = stream->desired->run && stream->desired->carrier == SL_CARRIER_INGEST;
+    bool awaited =
+        !wanted_path(view->status, stream->name) && !(stream->path && stream->path->configured);
+    const char *reason = NULL, *message = NULL;
 
-    if (!engine->reachable)
+    if (!engine->reachable) {
         set(view, SL_COND_PROGRAMMED, SL_UNKNOWN, "EngineUnreachable",
             engine->error[0] ? sl_arena_strdup(view->status->arena, engine->error)
                              : "MediaMTX does not answer");
-    else if (sl_streq(engine->rejected_path, view->stream->name))
-        set(view, SL_COND_PROGRAMMED, SL_FALSE, "PathRejected", engine->rejected_text);
+        return;
+    }
+    if (engine->configs_known && ingest)
+        reason = path_lacks(view, sl_arena_printf(view->status->arena, "%s/ingest", stream->name),
+                            stream->ingest, &message);
+    if (!reason && (engine->configs_known || sl_streq(engine->rejected_path, stream->name))) {
+        reason = path_lacks(view, stream->name, stream->path, &message);
+        awaited &= reason && strcmp(reason, "AwaitingReadback") == 0;
+    } else {
+        awaited = false;
+    }
+    if (reason)
+        set(view, SL_COND_PROGRAMMED, awaited ? SL_UNKNOWN : SL_FALSE, reason, message);
     else if (!engine->configs_known)
         set(view, SL_COND_PROGRAMMED, SL_UNKNOWN, "AwaitingReadback",
             "MediaMTX's configuration was not read yet");
-    else if (!want)
-        set(view, SL_COND_PROGRAMMED, path && path->configured ? SL_FALSE : SL_UNKNOWN,
-            "AwaitingReadback",
-            path && path->configured ? "its path is being removed"
-                                     : "the path comes once an encoder has told its tracks");
-    else if (path && path->configured && sl_path_conf_equal(want, &path->conf))
-        set(view, SL_COND_PROGRAMMED, SL_TRUE, "Programmed", NULL);
-    else if (path && path->configured && !engine->writing)
-        set(view, SL_COND_PROGRAMMED, SL_FALSE, "Drifted",
-            "MediaMTX has other values for its path");
     else
-        set(view, SL_COND_PROGRAMMED, SL_FALSE, "AwaitingReadback", "its path is being written");
+        set(view, SL_COND_PROGRAMMED, SL_TRUE, "Programmed", NULL);
 }
 
-static const char *failure_text(struct view *view)
+static const char *failure_text(struct sl_view *view)
 {
     const struct sl_past *past = view->stream->past;
 
     return sl_arena_printf(view->status->arena, "%s: %s", past->last_reason, past->last_message);
 }
 
-static void healthy_by(struct view *view, const struct sl_seen_encoder *encoder)
+/* It did not say why it ended. */
+static bool crashed(const char *reason)
+{
+    static const char *const words[] = {"", "EncoderDied", "EncoderStuck", "StartFailed",
+                                        "StartRefused"};
+
+    for (size_t i = 0; i < SL_COUNT(words); i++)
+        if (strcmp(words[i], reason) == 0)
+            return true;
+    return false;
+}
+
+static void healthy_by(struct sl_view *view, const struct sl_seen_encoder *encoder)
 {
     const struct sl_record *r = &encoder->record;
     int64_t now = view->status->observed.now;
@@ -182,7 +291,7 @@ static void healthy_by(struct view *view, const struct sl_seen_encoder *encoder)
     switch (sl_look_at(encoder, now)) {
     case SL_LOOK_LIVE:
         if (encoder->stats_known && encoder->packets_moved > 0 &&
-            now - encoder->packets_moved >= NO_FRAMES_AFTER)
+            now - encoder->packets_moved >= SL_SILENT_AFTER)
             set(view, SL_COND_HEALTHY, SL_FALSE, "NoFrames", "no packet was published for 10 s");
         else
             set(view, SL_COND_HEALTHY, SL_TRUE, "Healthy", NULL);
@@ -211,16 +320,20 @@ static void healthy_by(struct view *view, const struct sl_seen_encoder *encoder)
     }
 }
 
-static void healthy(struct view *view)
+static void healthy(struct sl_view *view)
 {
     const struct sl_past *past = view->stream->past;
     bool failing = past && past->failures > 0;
 
     if (!view->status->observed.fleet_known)
         set(view, SL_COND_HEALTHY, SL_UNKNOWN, "Starting", "the encoders were not looked at yet");
+    else if (view->carried && !view->old && !view->foreign)
+        sl_judge_carried(view);
+    else if (view->stream->desired->carrier == SL_CARRIER_INGEST && sl_judge_ingest(view))
+        return;
     else if (view->now && (!view->old || rank(view->now) >= 3))
         healthy_by(view, view->now);
-    else if (view->old && failing)
+    else if (view->old && failing && !view->carried)
         set(view, SL_COND_HEALTHY, SL_FALSE, "UpdateFailed",
             sl_arena_printf(view->status->arena, "the one before goes on; %s", failure_text(view)));
     else if (view->old)
@@ -229,14 +342,20 @@ static void healthy(struct view *view)
         healthy_by(view, view->foreign);
     else if (view->finished)
         set(view, SL_COND_HEALTHY, SL_FALSE, "EndOfFile", "the file is at its end (loop: false)");
-    else if (failing)
+    else if (failing && crashed(past->last_reason))
         set(view, SL_COND_HEALTHY, SL_FALSE, "CrashLoopBackOff", failure_text(view));
+    else if (failing) /* it said why it cannot: NotMedia, CodecNotCarried, Encrypted … */
+        set(view, SL_COND_HEALTHY, SL_FALSE,
+            sl_arena_strdup(view->status->arena, past->last_reason), past->last_message);
+    else if (past && past->forgiven && !crashed(past->last_reason))
+        set(view, SL_COND_HEALTHY, SL_FALSE,
+            sl_arena_strdup(view->status->arena, past->last_reason), past->last_message);
     else
         set(view, SL_COND_HEALTHY, SL_FALSE, "Starting",
             past && past->forgiven ? failure_text(view) : NULL);
 }
 
-static void ready(struct view *view)
+static void ready(struct sl_view *view)
 {
     static const enum sl_cond_type order[] = {SL_COND_PLACED, SL_COND_RESOLVED, SL_COND_HEALTHY,
                                               SL_COND_PROGRAMMED};
@@ -254,33 +373,46 @@ static void ready(struct view *view)
                 cond[order[i]].message);
             return;
         }
-    if (!view->now || rank(view->now) < 3)
+    if (view->carried ? view->old || view->foreign : !view->now || rank(view->now) < 3)
         set(view, SL_COND_READY, SL_FALSE, "Starting",
-            "the new version is starting, the one before goes on");
+            view->carried ? "the encoder of the version before ends first"
+                          : "the new version is starting, the one before goes on");
     else
         set(view, SL_COND_READY, SL_TRUE, "Flowing", NULL);
 }
 
 /* ---- sync and health ---- */
 
-static enum sl_sync sync_of(const struct view *view)
+/* All is as wanted, only nobody publishes. */
+static bool awaits(const struct sl_view *view)
+{
+    const struct sl_condition *cond = view->stream->cond;
+
+    return cond[SL_COND_RESOLVED].status == SL_TRUE && cond[SL_COND_HEALTHY].status == SL_FALSE &&
+           strcmp(cond[SL_COND_HEALTHY].reason, "AwaitingPublisher") == 0;
+}
+
+static enum sl_sync sync_of(const struct sl_view *view)
 {
     const struct sl_status *status = view->status;
     const struct sl_observed *observed = &status->observed;
 
     if (!observed->fleet_known || !observed->engine.reachable || !observed->engine.configs_known)
         return SL_SYNC_UNKNOWN;
-    for (size_t i = 0; i < status->plan.changes_count; i++)
-        if (strcmp(status->plan.changes[i].stream, view->stream->name) == 0)
-            return SL_OUT_OF_SYNC;
+    if (view->index->changed_count &&
+        bsearch(&view->stream->name, view->index->changed, view->index->changed_count,
+                sizeof(*view->index->changed), by_text))
+        return SL_OUT_OF_SYNC;
     if (!view->stream->desired->run || view->finished)
         return SL_SYNCED;
-    if (!view->now || view->stream->cond[SL_COND_PROGRAMMED].status != SL_TRUE)
+    if (view->carried ? view->old != NULL : !view->now)
+        return SL_OUT_OF_SYNC;
+    if (view->stream->cond[SL_COND_PROGRAMMED].status != SL_TRUE && !awaits(view))
         return SL_OUT_OF_SYNC;
     return SL_SYNCED;
 }
 
-static enum sl_health health_of(const struct view *view)
+static enum sl_health health_of(const struct sl_view *view)
 {
     const struct sl_condition *cond = view->stream->cond;
     const struct sl_past *past = view->stream->past;
@@ -302,13 +434,17 @@ static enum sl_health health_of(const struct view *view)
         return SL_DEGRADED;
     if (past && past->failures > 0)
         return SL_DEGRADED;
+    if (awaits(view))
+        return SL_PROGRESSING;
+    if (cond[SL_COND_HEALTHY].status == SL_FALSE && sl_source_fault(cond[SL_COND_HEALTHY].reason))
+        return SL_DEGRADED;
     if (cond[SL_COND_HEALTHY].status == SL_FALSE && view->now &&
         (view->now->record.state == SL_ENC_LIVE || view->now->record.state == SL_ENC_SILENT))
         return SL_DEGRADED;
     return SL_PROGRESSING;
 }
 
-static void orphan(struct view *view)
+static void orphan(struct sl_view *view)
 {
     bool owned = view->stream->past && view->stream->past->owned;
 
@@ -321,7 +457,7 @@ static void orphan(struct view *view)
     view->stream->health = SL_HEALTH_UNKNOWN;
 }
 
-static void attempts(struct view *view)
+static void attempts(struct sl_view *view)
 {
     const struct sl_past *past = view->stream->past;
     const struct sl_observed *observed = &view->status->observed;
@@ -337,18 +473,22 @@ static void attempts(struct view *view)
         view->stream->next_attempt_wall = observed->wall + past->next_attempt - observed->now;
 }
 
-void sl_judge(struct sl_status *status, struct sl_status_stream *stream, const char *public_host)
+void sl_judge(struct sl_status *status, const struct sl_index *index,
+              struct sl_status_stream *stream)
 {
-    struct view view = {.status = status, .stream = stream};
+    struct sl_view view = {.status = status, .index = index, .stream = stream};
     static const struct sl_facts unknown;
     const struct sl_facts *facts = &unknown;
 
     look(&view);
-    if (stream->encoder && stream->encoder->record.facts.count)
+    if (view.carried && !stream->encoder && stream->path && stream->path->available &&
+        stream->path->tracks.count)
+        facts = &stream->path->tracks;
+    else if (stream->encoder && stream->encoder->record.facts.count)
         facts = &stream->encoder->record.facts;
     else if (stream->past && stream->past->facts.count)
         facts = &stream->past->facts;
-    sl_judge_urls(status, stream, facts, public_host);
+    sl_judge_urls(status, stream, facts, index->public_);
     if (!stream->desired) {
         orphan(&view);
         return;
@@ -369,5 +509,6 @@ void sl_judge(struct sl_status *status, struct sl_status_stream *stream, const c
     stream->sync = sync_of(&view);
     stream->health = health_of(&view);
     stream->settled = stream->cond[SL_COND_READY].status == SL_TRUE || view.finished ||
+                      (stream->desired->run && awaits(&view)) ||
                       (!stream->desired->run && status->observed.fleet_known && !view.any);
 }

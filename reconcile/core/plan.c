@@ -2,6 +2,7 @@
  * The plan: units (unit.c) are turned into actions, paths and lines for people, one after the
  * other. Layer: core; no I/O, no clock.
  */
+#include "reconcile/core/carry.h"
 #include "reconcile/core/lifecycle.h"
 #include "reconcile/core/unit.h"
 
@@ -9,17 +10,21 @@
 #define KILL_PATIENCE  5000
 #define WAVE_LEAST     5
 #define WAVE_CAP       1000
+#define ORIGIN_MOST    4     /* contract C11: encoders that open one remote host at once */
+#define ORIGIN_TRIES   15000 /* one that opens for longer waits for its source, not for us */
+#define ORIGIN_AGAIN   1000
 
 const char *sl_action_name(enum sl_action_kind kind)
 {
-    static const char *const names[] = {"start", "go", "stop", "kill", "forget"};
+    static const char *const names[SL_ACT_COUNT] = {"start", "go", "stop", "kill", "forget"};
 
     return kind < SL_ACT_COUNT ? names[kind] : "?";
 }
 
 const char *sl_change_name(enum sl_change change)
 {
-    static const char *const names[] = {"create", "hot", "swap", "break", "delete", "held"};
+    static const char *const names[SL_CHANGE_COUNT] = {"create", "hot",    "swap",
+                                                       "break",  "delete", "held"};
 
     return change < SL_CHANGE_COUNT ? names[change] : "?";
 }
@@ -69,26 +74,48 @@ static void own(struct sl_pass *pass, struct sl_unit *unit)
 
 /* ---- paths ---- */
 
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct sl_path_conf *)a)->name, ((const struct sl_path_conf *)b)->name);
+}
+
+static void collect(struct sl_pass *pass, struct sl_unit *unit, const char *name,
+                    const struct sl_seen_path *seen, const struct sl_path_conf *conf, bool right)
+{
+    struct sl_plan *plan = pass->plan;
+    bool drops = unit->mode == SL_MODE_SUSPENDED || unit->mode == SL_MODE_DELETING ||
+                 (unit->mode == SL_MODE_RUN && seen == unit->ingest);
+
+    if (conf) {
+        plan->paths[plan->paths_count++] = *conf;
+        own(pass, unit);
+        if (pass->engine_known && !right)
+            plan->engine_dirty = true;
+    } else if (drops && pass->engine_known && seen && seen->configured) {
+        plan->removed[plan->removed_count++] = name;
+        plan->engine_dirty = true;
+    }
+}
+
 static void collect_paths(struct sl_pass *pass)
 {
     struct sl_plan *plan = pass->plan;
+    bool sorted = true;
 
-    plan->paths = sl_arena_alloc(pass->arena, (pass->count + 1) * sizeof(*plan->paths));
-    plan->removed = sl_arena_alloc(pass->arena, (pass->count + 1) * sizeof(*plan->removed));
+    plan->paths = sl_arena_alloc(pass->arena, (2 * pass->count + 1) * sizeof(*plan->paths));
+    plan->removed = sl_arena_alloc(pass->arena, (2 * pass->count + 1) * sizeof(*plan->removed));
     for (size_t i = 0; i < pass->count; i++) {
         struct sl_unit *unit = &pass->units[i];
 
-        if (unit->wants_path) {
-            plan->paths[plan->paths_count++] = unit->conf;
-            own(pass, unit);
-            if (pass->engine_known && !unit->path_right)
-                plan->engine_dirty = true;
-        } else if ((unit->mode == SL_MODE_SUSPENDED || unit->mode == SL_MODE_DELETING) &&
-                   pass->engine_known && unit->path && unit->path->configured) {
-            plan->removed[plan->removed_count++] = unit->name;
-            plan->engine_dirty = true;
-        }
+        collect(pass, unit, unit->name, unit->path, unit->conf, unit->path_right);
+        if (unit->ingest || unit->ingest_conf)
+            collect(pass, unit, unit->ingest ? unit->ingest->name : unit->ingest_conf->name,
+                    unit->ingest, unit->ingest_conf, unit->ingest_right);
     }
+    for (size_t i = 1; i < plan->paths_count && sorted; i++)
+        sorted = strcmp(plan->paths[i - 1].name, plan->paths[i].name) < 0;
+    if (!sorted) /* NAME/ingest comes after NAME-2 */
+        qsort(plan->paths, plan->paths_count, sizeof(*plan->paths), by_path);
 }
 
 /* Several encoders are just starting: one write for all of them, but never for ever. */
@@ -129,6 +156,8 @@ static enum sl_want want_of(const struct sl_pass *pass, const struct sl_unit *un
     case SL_MODE_RUN:
         break;
     }
+    if (sl_encoderless(unit->want)) /* what runs stays while its successor cannot come */
+        return sl_secret_lack(unit->want) ? SL_WANT_KEEP : SL_WANT_NONE;
     if (encoder == unit->chosen) {
         if (!unit->path_right)
             return SL_WANT_THIS_NO_PATH;
@@ -143,7 +172,7 @@ static enum sl_want want_of(const struct sl_pass *pass, const struct sl_unit *un
 /* The newest dead record of a stream without an encoder is kept: people read its log. */
 static bool worth_keeping(const struct sl_unit *unit, const struct sl_seen_encoder *dead)
 {
-    if (unit->mode != SL_MODE_RUN || unit->chosen || unit->others)
+    if (unit->mode != SL_MODE_RUN || unit->chosen || unit->others || sl_encoderless(unit->want))
         return false;
     for (size_t i = 0; i < unit->count; i++)
         if (unit->encoders[i] != dead && !unit->encoders[i]->newer_layout &&
@@ -178,6 +207,8 @@ static const char *why_stop(const struct sl_unit *unit)
         return "the stream was deleted";
     if (unit->mode == SL_MODE_SUSPENDED)
         return "the stream is suspended";
+    if (unit->want && sl_encoderless(unit->want))
+        return "its spec needs no encoder any more";
     return "the spec changed";
 }
 
@@ -213,10 +244,60 @@ static void tend(struct sl_pass *pass, struct sl_unit *unit)
     }
 }
 
-static bool runs(const struct sl_unit *unit)
+/* ---- starts, at most some a remote host ---- */
+
+static struct sl_origin *origin_of(struct sl_pass *pass, const struct sl_unit *unit)
 {
-    return unit->want &&
-           (unit->mode == SL_MODE_RUN || (unit->mode == SL_MODE_HELD && unit->want->run));
+    size_t len = 0;
+    const char *host = unit->want ? sl_carry_origin(unit->want, &len) : NULL;
+
+    for (size_t i = 0; host && i < pass->origins_count; i++)
+        if (pass->origins[i].len == len && strncasecmp(pass->origins[i].host, host, len) == 0)
+            return &pass->origins[i];
+    if (!host)
+        return NULL;
+    if (!pass->origins)
+        pass->origins = sl_arena_alloc(pass->arena, pass->count * sizeof(*pass->origins));
+    pass->origins[pass->origins_count] = (struct sl_origin){host, len, 0};
+    return &pass->origins[pass->origins_count++];
+}
+
+static bool start_under_way(const struct sl_pass *pass, const struct sl_unit *unit)
+{
+    const struct sl_past *past = unit->past;
+    int64_t now = pass->observed->now;
+
+    return past && past->started_at && past->started_at <= now &&
+           now - past->started_at < START_PATIENCE &&
+           strcmp(past->started_hash, unit->want->enc_hash) == 0;
+}
+
+static bool opens(const struct sl_pass *pass, const struct sl_seen_encoder *encoder)
+{
+    return encoder->alive && !encoder->newer_layout && encoder->record.state == SL_ENC_STARTING &&
+           !encoder->record.reason[0] &&
+           pass->observed->wall - encoder->record.since < ORIGIN_TRIES;
+}
+
+static void count_origins(struct sl_pass *pass)
+{
+    for (size_t i = 0; i < pass->count; i++) {
+        const struct sl_unit *unit = &pass->units[i];
+        int starting = 0;
+
+        if (!unit->want)
+            continue;
+        for (size_t k = 0; k < unit->count; k++)
+            starting += opens(pass, unit->encoders[k]);
+        if (!unit->chosen && start_under_way(pass, unit))
+            starting++;
+        if (starting) {
+            struct sl_origin *origin = origin_of(pass, unit);
+
+            if (origin)
+                origin->starting += starting;
+        }
+    }
 }
 
 static void start(struct sl_pass *pass, struct sl_unit *unit)
@@ -225,13 +306,16 @@ static void start(struct sl_pass *pass, struct sl_unit *unit)
     int64_t now = pass->observed->now;
     struct sl_past *past = unit->past;
     const char *reason = "the stream is new";
+    struct sl_origin *origin;
 
-    if (!runs(unit) || unit->chosen || unit->ending || unit->foreign || !past ||
-        !pass->observed->fleet_known)
+    if (!sl_unit_runs(unit) || sl_encoderless(want) || unit->chosen || unit->ending ||
+        unit->foreign || !past || !pass->observed->fleet_known)
         return;
     if (strcmp(past->finished_hash, want->enc_hash) == 0)
         return;
     if (want->spec->source.file && !(want->media.exists && want->media.complete))
+        return;
+    if (sl_secret_lack(want))
         return;
     if (strcmp(past->failed_hash, want->enc_hash) == 0 && past->next_attempt > now) {
         wake_at(pass, past->next_attempt);
@@ -239,11 +323,17 @@ static void start(struct sl_pass *pass, struct sl_unit *unit)
     }
     if (!pass->observed->host_up)
         return;
-    if (past->started_at && past->started_at <= now && now - past->started_at < START_PATIENCE &&
-        strcmp(past->started_hash, want->enc_hash) == 0) {
+    if (start_under_way(pass, unit)) {
         wake_at(pass, past->started_at + START_PATIENCE);
         return;
     }
+    origin = origin_of(pass, unit);
+    if (origin && origin->starting >= ORIGIN_MOST) {
+        wake_at(pass, now + ORIGIN_AGAIN);
+        return;
+    }
+    if (origin)
+        origin->starting++;
     if (unit->others_going)
         reason = "the spec changed";
     else if (strcmp(past->failed_hash, want->enc_hash) == 0)
@@ -261,6 +351,63 @@ static void start(struct sl_pass *pass, struct sl_unit *unit)
 
 /* ---- for people ---- */
 
+static bool hot(const struct sl_path_conf *now, const struct sl_path_conf *want)
+{
+    struct sl_path_conf recorded = *now; /* of our keys only this one drops nobody */
+
+    recorded.record = want->record;
+    return sl_path_conf_equal(&recorded, want);
+}
+
+static void tell_path(struct sl_pass *pass, struct sl_unit *unit)
+{
+    const struct sl_path_conf *now =
+        unit->path && unit->path->configured ? &unit->path->conf : NULL;
+    enum sl_carrier carrier = unit->want->carrier;
+
+    if (!pass->engine_known)
+        return;
+    if (unit->conf && !now)
+        change(pass, SL_CHANGE_HOT, unit, "its path is missing in MediaMTX");
+    else if (unit->conf && !unit->path_right)
+        change(pass, hot(now, unit->conf) ? SL_CHANGE_HOT : SL_CHANGE_BREAK, unit,
+               sl_carry_why(carrier, now, unit->conf));
+    else if (unit->ingest_conf && !unit->ingest_right)
+        change(pass, SL_CHANGE_HOT, unit, "the path of its publishers differs or is missing");
+    else if (!unit->ingest_conf && unit->ingest && unit->ingest->configured)
+        change(pass, SL_CHANGE_HOT, unit, "its publishers do not use NAME/ingest any more");
+}
+
+static void tell_carried(struct sl_pass *pass, struct sl_unit *unit)
+{
+    uint64_t generation = unit->want->accepted->generation;
+    bool configured = unit->path && unit->path->configured;
+    struct sl_past *past = unit->past;
+
+    if (unit->path_right && !unit->others && !sl_secret_lack(unit->want)) {
+        if (past && past->generation != generation) {
+            past->generation = generation;
+            past->dirty = true;
+        }
+    } else if (pass->engine_known && !configured && past && past->generation != generation) {
+        change(pass, SL_CHANGE_CREATE, unit,
+               past->generation ? "the spec changed" : "the stream is new");
+        return;
+    }
+    if (unit->others && configured) {
+        struct sl_path_conf conf;
+        const char *why = "waits for a secret";
+
+        if (!sl_secret_lack(unit->want)) {
+            sl_carry_conf(unit->want, &conf);
+            why = sl_carry_why(unit->want->carrier, &unit->path->conf, &conf);
+        }
+        change(pass, SL_CHANGE_BREAK, unit, why);
+        return;
+    }
+    tell_path(pass, unit);
+}
+
 static void tell_running(struct sl_pass *pass, struct sl_unit *unit)
 {
     const struct sl_path_conf *now =
@@ -270,6 +417,10 @@ static void tell_running(struct sl_pass *pass, struct sl_unit *unit)
     bool finished = past && strcmp(past->finished_hash, unit->want->enc_hash) == 0;
     bool done = unit->chosen && sl_going(unit->chosen) && !unit->others;
 
+    if (sl_encoderless(unit->want)) {
+        tell_carried(pass, unit);
+        return;
+    }
     if (past && (done || finished) && past->generation != generation) {
         past->generation = generation;
         past->dirty = true;
@@ -280,7 +431,10 @@ static void tell_running(struct sl_pass *pass, struct sl_unit *unit)
 
         if (unit->want->spec->source.file && !(media->exists && media->complete))
             change(pass, keeps ? SL_CHANGE_SWAP : SL_CHANGE_BREAK, unit, "waits for its file");
-        else if (sl_told(unit->chosen) && keeps && !sl_path_conf_equal(now, &unit->conf))
+        else if (sl_secret_lack(unit->want))
+            change(pass, keeps ? SL_CHANGE_SWAP : SL_CHANGE_BREAK, unit, "waits for a secret");
+        else if (sl_told(unit->chosen) && keeps && unit->conf &&
+                 !sl_path_conf_equal(now, unit->conf))
             change(pass, SL_CHANGE_BREAK, unit, "the tracks change");
         else if (keeps)
             change(pass, SL_CHANGE_SWAP, unit, "the spec changed");
@@ -296,21 +450,14 @@ static void tell_running(struct sl_pass *pass, struct sl_unit *unit)
         change(pass, SL_CHANGE_CREATE, unit, "the spec changed");
         return;
     }
-    if (!pass->engine_known || !unit->wants_path || unit->path_right)
-        return;
-    if (!now)
-        change(pass, SL_CHANGE_HOT, unit, "its path is missing in MediaMTX");
-    else if (now->always_available == unit->conf.always_available &&
-             sl_facts_equal(&now->tracks, &unit->conf.tracks))
-        change(pass, SL_CHANGE_HOT, unit, "its path differs");
-    else
-        change(pass, SL_CHANGE_BREAK, unit, "the tracks change");
+    tell_path(pass, unit);
 }
 
 static void tell(struct sl_pass *pass, struct sl_unit *unit)
 {
     bool left = unit->chosen || unit->others ||
-                (pass->engine_known && unit->path && unit->path->configured);
+                (pass->engine_known && ((unit->path && unit->path->configured) ||
+                                        (unit->ingest && unit->ingest->configured)));
 
     switch (unit->mode) {
     case SL_MODE_RUN:
@@ -336,7 +483,8 @@ static void finish_deletion(struct sl_pass *pass, struct sl_unit *unit)
 {
     struct sl_plan *plan = pass->plan;
     bool left = !pass->observed->fleet_known || !pass->engine_known ||
-                (unit->path && unit->path->configured);
+                (unit->path && unit->path->configured) ||
+                (unit->ingest && unit->ingest->configured);
 
     for (size_t i = 0; i < unit->count; i++)
         left |= !unit->encoders[i]->newer_layout;
@@ -352,11 +500,32 @@ static void finish_deletion(struct sl_pass *pass, struct sl_unit *unit)
         plan->gone[plan->gone_count++] = unit->name;
 }
 
+/* When a source that moves would turn silent, and a pull that begins is no longer new. */
+static void watch_sources(struct sl_pass *pass)
+{
+    int64_t now = pass->observed->now, silent = sl_carry_publishers(pass);
+
+    if (silent) /* past already: another listing must prove it */
+        wake_at(pass, silent > now ? silent : now + 1000);
+    for (size_t i = 0; i < pass->count; i++) {
+        const struct sl_unit *unit = &pass->units[i];
+        const struct sl_past *past = unit->past;
+
+        if (!sl_unit_runs(unit) || !unit->path_right || !sl_encoderless(unit->want))
+            continue;
+        if (unit->path->available && unit->path->in_moved + SL_SILENT_AFTER > now)
+            wake_at(pass, unit->path->in_moved + SL_SILENT_AFTER);
+        if (!unit->path->available && past->path_right_since + SL_PULL_PATIENCE > now)
+            wake_at(pass, past->path_right_since + SL_PULL_PATIENCE);
+    }
+}
+
 void sl_plan_make(struct sl_arena *arena, const struct sl_desired *desired,
                   const struct sl_observed *observed, struct sl_history *history,
                   struct sl_plan *ret)
 {
-    struct sl_pass pass = {arena, desired, observed, history, ret, NULL, 0, 0, 0, false};
+    struct sl_pass pass = {
+        .arena = arena, .desired = desired, .observed = observed, .history = history, .plan = ret};
 
     memset(ret, 0, sizeof(*ret));
     pass.engine_known = observed->engine.reachable && observed->engine.configs_known;
@@ -371,6 +540,7 @@ void sl_plan_make(struct sl_arena *arena, const struct sl_desired *desired,
         sl_unit_choose(&pass, &pass.units[i]);
         sl_unit_path(&pass, &pass.units[i]);
     }
+    count_origins(&pass);
     for (size_t i = 0; i < pass.count; i++) {
         tell(&pass, &pass.units[i]); /* before own(): a stream is new until it is made */
         tend(&pass, &pass.units[i]);
@@ -380,4 +550,5 @@ void sl_plan_make(struct sl_arena *arena, const struct sl_desired *desired,
     }
     collect_paths(&pass);
     decide_wait(&pass);
+    watch_sources(&pass);
 }

@@ -24,6 +24,11 @@ struct sl_action {
     const char *reason; /* for the log: "spec changed", "exited with status 1", … */
 };
 
+struct sl_kick { /* end a publisher's session: it is silent, or by a protocol not allowed */
+    const char *path, *type, *id; /* as in sl_seen_path */
+    const char *reason;
+};
+
 enum sl_change {
     SL_CHANGE_CREATE,
     SL_CHANGE_HOT,
@@ -51,6 +56,10 @@ struct sl_plan {
     /* MediaMTX's paths as they should be now, sorted by name: the whole set that is ours. */
     struct sl_path_conf *paths;
     size_t paths_count;
+    struct sl_publish_user *users; /* who may publish where, sorted by path */
+    size_t users_count;
+    struct sl_kick *kicks;
+    size_t kicks_count;
     bool engine_dirty;      /* paths differ from what was observed: tell the writer */
     bool engine_wait;       /* several encoders are just starting: write once, a moment later */
     const char **deletions; /* streams to be forgotten once path and encoder are gone */

@@ -2,28 +2,29 @@
  * Judges every stream once a pass and copies all that is shown into one arena. Layer: core.
  */
 #include "reconcile/core/status.h"
+#include "reconcile/core/carry.h"
 #include "reconcile/core/judge.h"
 #include "schemas/field.h"
 
 const char *sl_sync_name(enum sl_sync sync)
 {
-    static const char *const names[] = {"Synced", "OutOfSync", "Unknown"};
+    static const char *const names[SL_SYNC_COUNT] = {"Synced", "OutOfSync", "Unknown"};
 
     return sync < SL_SYNC_COUNT ? names[sync] : "?";
 }
 
 const char *sl_health_name(enum sl_health health)
 {
-    static const char *const names[] = {"Healthy",   "Progressing", "Degraded",
-                                        "Suspended", "Missing",     "Unknown"};
+    static const char *const names[SL_HEALTH_COUNT] = {"Healthy",   "Progressing", "Degraded",
+                                                       "Suspended", "Missing",     "Unknown"};
 
     return health < SL_HEALTH_COUNT ? names[health] : "?";
 }
 
 const char *sl_cond_name(enum sl_cond_type type)
 {
-    static const char *const names[] = {"Accepted", "Resolved", "Placed", "Programmed",
-                                        "Healthy",  "Ready",    "Stalled"};
+    static const char *const names[SL_COND_COUNT] = {"Accepted", "Resolved", "Placed", "Programmed",
+                                                     "Healthy",  "Ready",    "Stalled"};
 
     return type < SL_COND_COUNT ? names[type] : "?";
 }
@@ -61,8 +62,8 @@ static const struct sl_accepted *copy_accepted(struct sl_arena *arena,
     return to;
 }
 
-static void copy_observed(struct sl_arena *arena, const struct sl_observed *from,
-                          struct sl_observed *to)
+static struct sl_seen_path *copy_observed(struct sl_arena *arena, const struct sl_observed *from,
+                                          struct sl_observed *to)
 {
     struct sl_seen_encoder *encoders =
         sl_arena_alloc(arena, (from->encoders_count + 1) * sizeof(*encoders));
@@ -78,6 +79,7 @@ static void copy_observed(struct sl_arena *arena, const struct sl_observed *from
     to->host_error = sl_arena_strdup(arena, from->host_error);
     to->engine.rejected_path = sl_arena_strdup(arena, from->engine.rejected_path);
     to->engine.rejected_text = sl_arena_strdup(arena, from->engine.rejected_text);
+    return paths;
 }
 
 static const char **copy_names(struct sl_arena *arena, const char *const *from, size_t count)
@@ -110,6 +112,14 @@ static void copy_plan(struct sl_arena *arena, const struct sl_plan *from, struct
     to->paths = sl_arena_alloc(arena, (from->paths_count + 1) * sizeof(*to->paths));
     if (from->paths_count)
         memcpy(to->paths, from->paths, from->paths_count * sizeof(*to->paths));
+    to->users = NULL;
+    to->users_count = 0; /* passwords */
+    to->kicks = sl_arena_alloc(arena, (from->kicks_count + 1) * sizeof(*to->kicks));
+    for (size_t i = 0; i < from->kicks_count; i++)
+        to->kicks[i] = (struct sl_kick){sl_arena_strdup(arena, from->kicks[i].path),
+                                        sl_arena_strdup(arena, from->kicks[i].type),
+                                        sl_arena_strdup(arena, from->kicks[i].id),
+                                        sl_arena_strdup(arena, from->kicks[i].reason)};
     to->deletions = copy_names(arena, from->deletions, from->deletions_count);
     to->removed = copy_names(arena, from->removed, from->removed_count);
     to->gone = copy_names(arena, from->gone, from->gone_count);
@@ -150,16 +160,33 @@ static void copy_source(struct sl_arena *arena, const struct sl_status_source *f
     to->warning = sl_arena_strdup(arena, from->warning);
 }
 
+/* That it is there, not what it is. */
+static struct sl_secret_seen copy_secret(struct sl_arena *arena, const struct sl_secret_seen *from)
+{
+    return (struct sl_secret_seen){sl_arena_strdup(arena, from->name), from->value ? "" : NULL,
+                                   sl_arena_strdup(arena, from->digest),
+                                   sl_arena_strdup(arena, from->why)};
+}
+
 static const struct sl_desired_stream *copy_desired(struct sl_arena *arena,
                                                     const struct sl_desired *desired)
 {
     struct sl_desired_stream *to = sl_arena_alloc(arena, (desired->count + 1) * sizeof(*to));
 
     for (size_t i = 0; i < desired->count; i++) {
+        const char *lack = sl_secret_lack(&desired->streams[i]);
+
         to[i] = desired->streams[i];
         to[i].spec = sl_table_copy(&sl_table_stream_spec, to[i].spec, arena);
         to[i].accepted = copy_accepted(arena, to[i].accepted, to[i].spec);
         to[i].media_path = sl_arena_strdup(arena, to[i].media_path);
+        to[i].password = copy_secret(arena, &desired->streams[i].password);
+        to[i].passphrase = copy_secret(arena, &desired->streams[i].passphrase);
+        to[i].stream_id = copy_secret(arena, &desired->streams[i].stream_id);
+        if (lack && !sl_secret_lack(&to[i])) { /* too long, which a copy does not show */
+            to[i].password.value = NULL;
+            to[i].password.why = lack;
+        }
     }
     return to;
 }
@@ -194,24 +221,6 @@ static const struct sl_status_stream *find(const struct sl_status_stream *stream
     return count ? bsearch(&key, streams, count, sizeof(key), by_name) : NULL;
 }
 
-static const struct sl_seen_path *find_path(const struct sl_observed *observed, const char *name)
-{
-    size_t low = 0, high = observed->paths_count;
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        int order = strcmp(observed->paths[mid].name, name);
-
-        if (order == 0)
-            return &observed->paths[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 static void add_orphans(struct sl_status *status, struct sl_history *history)
 {
     const struct sl_observed *observed = &status->observed;
@@ -230,11 +239,44 @@ static void add_orphans(struct sl_status *status, struct sl_history *history)
             continue;
         stream->name = encoder->record.name;
         stream->encoder = encoder;
-        stream->path = find_path(observed, stream->name);
+        stream->path = sl_observed_path(observed, stream->name);
         stream->past = copy_past(status->arena, history, stream->name);
         status->streams_count++;
     }
     qsort(status->streams, status->streams_count, sizeof(*status->streams), by_name);
+}
+
+static const struct sl_seen_path *ingest_of(const struct sl_observed *observed, const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%.200s/ingest", name);
+    return sl_observed_path(observed, path);
+}
+
+/* Sources were compared; from now on nobody needs their credentials. */
+static void cut_source(struct sl_path_conf *conf)
+{
+    char text[sizeof(conf->source)];
+
+    if (strcmp(conf->source, "publisher") == 0)
+        return;
+    sl_credentials_cut(conf->source, text, sizeof(text));
+    memset(conf->source, 0, sizeof(conf->source));
+    snprintf(conf->source, sizeof(conf->source), "%s", text);
+}
+
+static void cut_sources(struct sl_status *status, struct sl_seen_path *paths)
+{
+    for (size_t i = 0; i < status->plan.paths_count; i++)
+        cut_source(&status->plan.paths[i]);
+    for (size_t i = 0; i < status->observed.paths_count; i++) {
+        char text[sizeof(paths[i].source_error)];
+
+        cut_source(&paths[i].conf);
+        sl_credentials_cut(paths[i].source_error, text, sizeof(text));
+        memcpy(paths[i].source_error, text, sizeof(text));
+    }
 }
 
 static void transitions(struct sl_status *status, const struct sl_status *previous)
@@ -274,17 +316,19 @@ struct sl_status *sl_status_make(const struct sl_desired *desired,
                                  const struct sl_observed *observed, struct sl_history *history,
                                  const struct sl_plan *plan, const struct sl_status_source *source,
                                  const struct sl_status_file *files, size_t files_count,
-                                 const char *public_host, const struct sl_status *previous)
+                                 const struct sl_public *public_, const struct sl_status *previous)
 {
     struct sl_arena *arena = sl_arena_new();
     struct sl_status *status = sl_arena_alloc(arena, sizeof(*status));
     const struct sl_desired_stream *streams = copy_desired(arena, desired);
     struct sl_status_file *copies = sl_arena_alloc(arena, (files_count + 1) * sizeof(*copies));
+    struct sl_seen_path *paths;
+    struct sl_index index;
 
     status->arena = arena;
     status->seq = previous ? previous->seq + 1 : 1;
     status->wall = observed->wall;
-    copy_observed(arena, observed, &status->observed);
+    paths = copy_observed(arena, observed, &status->observed);
     copy_plan(arena, plan, &status->plan);
     if (source)
         copy_source(arena, source, &status->source);
@@ -299,12 +343,16 @@ struct sl_status *sl_status_make(const struct sl_desired *desired,
 
         stream->desired = &streams[i];
         stream->name = streams[i].accepted->name;
-        stream->path = find_path(&status->observed, stream->name);
+        stream->path = sl_observed_path(&status->observed, stream->name);
         stream->past = copy_past(arena, history, stream->name);
+        if (streams[i].carrier == SL_CARRIER_INGEST)
+            stream->ingest = ingest_of(&status->observed, stream->name);
     }
     add_orphans(status, history);
+    sl_index_make(status, public_, &index);
     for (size_t i = 0; i < status->streams_count; i++)
-        sl_judge(status, &status->streams[i], public_host ? public_host : "localhost");
+        sl_judge(status, &index, &status->streams[i]);
+    cut_sources(status, paths);
     transitions(status, previous);
     sum_up(status);
     return status;

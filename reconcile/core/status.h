@@ -47,7 +47,8 @@ struct sl_status_stream {
     bool settled; /* Ready, or not running for a stated reason (decisions 20) */
     struct sl_condition cond[SL_COND_COUNT];
     const struct sl_seen_encoder *encoder; /* the one that counts, or NULL */
-    const struct sl_seen_path *path;       /* or NULL */
+    const struct sl_seen_path *path;       /* NAME, or NULL */
+    const struct sl_seen_path *ingest;     /* NAME/ingest, or NULL */
     const struct sl_past *past;            /* or NULL */
     int64_t next_attempt_wall;             /* CLOCK_REALTIME ms, 0: none */
     struct {
@@ -55,6 +56,11 @@ struct sl_status_stream {
         bool plays;
         const char *why; /* why not, or what is missing ("without sound: …"); "" else */
     } urls[5];           /* rtsp rtmp hls webrtc srt */
+    struct {             /* source.publish only: where publishers go; rtmp srt rtsp whip */
+        const char *url; /* NULL: not allowed, or MediaMTX's protocol is off; never a password */
+        const char
+            *stream_key; /* OBS: what belongs in its key field, KEY for the password; or "" */
+    } publish[SL_PUBLISH_PROTOCOL_COUNT];
 };
 
 struct sl_status_file {
@@ -71,6 +77,11 @@ struct sl_status_source {
     bool atomic;
     int64_t observed_at; /* CLOCK_REALTIME ms */
     const char *warning; /* e.g. polling because inotify cannot serve; "" else */
+};
+
+/* Where viewers reach MediaMTX; each URL "" or NULL: scheme, host and MediaMTX's port. */
+struct sl_public {
+    const char *host, *rtsp, *rtmp, *hls, *webrtc, *srt;
 };
 
 struct sl_status {
@@ -92,12 +103,13 @@ struct sl_status {
     } sum;
 };
 
-/* Judges every stream. `previous` (or NULL) gives lastTransitionTime. desired, observed, history
- * and plan are deep-copied into the new status's arena, so it may outlive the pass. `public_host`
+/* Holds no secret: neither values nor sources with credentials are copied.
+ * Judges every stream. `previous` (or NULL) gives lastTransitionTime. desired, observed, history
+ * and plan are deep-copied into the new status's arena, so it may outlive the pass. `public_`
  * goes into the URLs. The caller frees by sl_status_free. */
 struct sl_status *sl_status_make(const struct sl_desired *desired,
                                  const struct sl_observed *observed, struct sl_history *history,
                                  const struct sl_plan *plan, const struct sl_status_source *source,
                                  const struct sl_status_file *files, size_t files_count,
-                                 const char *public_host, const struct sl_status *previous);
+                                 const struct sl_public *public_, const struct sl_status *previous);
 void sl_status_free(struct sl_status *status);

@@ -3,6 +3,7 @@
  * and the path it needs. Layer: core.
  */
 #include "reconcile/core/unit.h"
+#include "reconcile/core/carry.h"
 #include "reconcile/core/lifecycle.h"
 
 /* ---- units: the union of all names ---- */
@@ -21,37 +22,64 @@ static struct sl_unit *find_unit(const struct sl_pass *pass, const char *name)
     return bsearch(&key, pass->units, pass->count, sizeof(key), by_name);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* NAME/ingest belongs to NAME: no stream may be called so. */
+static struct sl_unit *find_ingest(const struct sl_pass *pass, const char *path)
+{
+    size_t len = strlen(path), tail = sizeof("/ingest") - 1;
+    char name[208];
+
+    if (len <= tail || len >= sizeof(name) || strcmp(path + len - tail, "/ingest") != 0)
+        return NULL;
+    memcpy(name, path, len - tail);
+    name[len - tail] = 0;
+    return find_unit(pass, name);
+}
+
+static void find_paths(struct sl_pass *pass)
+{
+    for (size_t i = 0; i < pass->observed->paths_count; i++) {
+        const struct sl_seen_path *path = &pass->observed->paths[i];
+        struct sl_unit *unit = find_unit(pass, path->name);
+
+        if (unit)
+            unit->path = path;
+        else if ((unit = find_ingest(pass, path->name)))
+            unit->ingest = path;
+    }
+}
+
 void sl_units_gather(struct sl_pass *pass)
 {
     const struct sl_desired *desired = pass->desired;
     const struct sl_observed *observed = pass->observed;
-    size_t n = 0, out = 0, most;
+    size_t n = 0, most;
+    const char **names;
 
     for (size_t i = 0; i < desired->count; i++) /* each has a past: no later call may move them */
         sl_history_get(pass->history, desired->streams[i].accepted->name);
     most = desired->count + observed->encoders_count + pass->history->count;
-    pass->units = sl_arena_alloc(pass->arena, (most + 1) * sizeof(*pass->units));
+    names = sl_arena_alloc(pass->arena, (most + 1) * sizeof(*names));
     for (size_t i = 0; i < desired->count; i++)
-        pass->units[n++].name = desired->streams[i].accepted->name;
+        names[n++] = desired->streams[i].accepted->name;
     for (size_t i = 0; i < pass->history->count; i++)
-        pass->units[n++].name = sl_arena_strdup(pass->arena, pass->history->list[i].name);
+        names[n++] = pass->history->list[i].name;
     for (size_t i = 0; i < observed->encoders_count; i++)
-        pass->units[n++].name = sl_arena_strdup(pass->arena, observed->encoders[i].record.name);
-    qsort(pass->units, n, sizeof(*pass->units), by_name);
+        names[n++] = observed->encoders[i].record.name;
+    qsort(names, n, sizeof(*names), by_text);
+    pass->units = sl_arena_alloc(pass->arena, (n + 1) * sizeof(*pass->units));
     for (size_t i = 0; i < n; i++)
-        if (out == 0 || strcmp(pass->units[out - 1].name, pass->units[i].name) != 0)
-            pass->units[out++].name = pass->units[i].name;
-    pass->count = out;
+        if (i == 0 || strcmp(names[i - 1], names[i]) != 0)
+            pass->units[pass->count++].name = sl_arena_strdup(pass->arena, names[i]);
     for (size_t i = 0; i < desired->count; i++)
         find_unit(pass, desired->streams[i].accepted->name)->want = &desired->streams[i];
     for (size_t i = 0; i < pass->history->count; i++)
         find_unit(pass, pass->history->list[i].name)->past = &pass->history->list[i];
-    for (size_t i = 0; i < observed->paths_count; i++) {
-        struct sl_unit *unit = find_unit(pass, observed->paths[i].name);
-
-        if (unit)
-            unit->path = &observed->paths[i];
-    }
+    find_paths(pass);
     for (size_t i = 0; i < observed->encoders_count; i++)
         find_unit(pass, observed->encoders[i].record.name)->count++;
     for (size_t i = 0; i < pass->count; i++) {
@@ -159,18 +187,19 @@ static bool carries_offline(const struct sl_facts *facts)
     return facts->count > 0;
 }
 
-static void conf_from_facts(struct sl_unit *unit, const struct sl_facts *facts)
+static struct sl_path_conf *conf_from_facts(struct sl_pass *pass, const struct sl_unit *unit,
+                                            const struct sl_facts *facts)
 {
-    struct sl_path_conf *conf = &unit->conf;
+    struct sl_path_conf *conf = sl_arena_alloc(pass->arena, sizeof(*conf));
 
-    memset(conf, 0, sizeof(*conf));
     snprintf(conf->name, sizeof(conf->name), "%s", unit->name);
     snprintf(conf->source, sizeof(conf->source), "publisher");
+    snprintf(conf->rtsp_transport, sizeof(conf->rtsp_transport), "automatic");
     conf->override_publisher = true;
     conf->always_available = carries_offline(facts);
     if (conf->always_available)
         conf->tracks = *facts;
-    unit->wants_path = true;
+    return conf;
 }
 
 bool sl_told(const struct sl_seen_encoder *encoder)
@@ -178,30 +207,107 @@ bool sl_told(const struct sl_seen_encoder *encoder)
     return encoder && encoder->record.facts.count > 0 && encoder->record.state != SL_ENC_STARTING;
 }
 
-void sl_unit_path(struct sl_pass *pass, struct sl_unit *unit)
+bool sl_unit_runs(const struct sl_unit *unit)
+{
+    return unit->want &&
+           (unit->mode == SL_MODE_RUN || (unit->mode == SL_MODE_HELD && unit->want->run));
+}
+
+static struct sl_path_conf *as_it_is(struct sl_pass *pass, const struct sl_seen_path *path)
+{
+    struct sl_path_conf *conf = sl_arena_alloc(pass->arena, sizeof(*conf));
+
+    *conf = path->conf;
+    conf->altered = false;
+    return conf;
+}
+
+/* What an encoder told once still holds: for this spec, or for the path as an encoder made it. */
+static bool facts_hold(const struct sl_unit *unit, bool configured)
 {
     const struct sl_past *past = unit->past;
+
+    if (!past || past->facts.count == 0 || strncmp(past->facts_hash, "path:", 5) == 0)
+        return false;
+    return !unit->want || strcmp(past->facts_hash, unit->want->enc_hash) == 0 ||
+           (configured && sl_carry_encoders(&unit->path->conf));
+}
+
+/* The path of a stream without an encoder; one that is left over is waited for. */
+static bool carried_path(struct sl_pass *pass, struct sl_unit *unit, bool configured)
+{
+    if (unit->others || unit->foreign)
+        return false;
+    if (sl_secret_lack(unit->want) || (configured && !pass->observed->fleet_known)) {
+        if (configured)
+            unit->conf = as_it_is(pass, unit->path);
+        return true;
+    }
+    unit->conf = sl_arena_alloc(pass->arena, sizeof(*unit->conf));
+    sl_carry_conf(unit->want, unit->conf);
+    return true;
+}
+
+static void name_path(struct sl_pass *pass, struct sl_unit *unit, bool anything)
+{
     bool configured = pass->engine_known && unit->path && unit->path->configured;
-    bool anything = unit->chosen || unit->others || unit->foreign || !pass->observed->fleet_known;
 
     if (unit->mode == SL_MODE_HELD && unit->want && !unit->want->run && !configured)
         return;
     if (unit->mode == SL_MODE_ORPHAN ||
         ((unit->mode == SL_MODE_SUSPENDED || unit->mode == SL_MODE_DELETING) && !anything))
         return;
+    if (sl_unit_runs(unit) && sl_encoderless(unit->want) && carried_path(pass, unit, configured))
+        return;
     if (sl_told(unit->chosen))
-        conf_from_facts(unit, &unit->chosen->record.facts);
+        unit->conf = conf_from_facts(pass, unit, &unit->chosen->record.facts);
     else if (sl_told(unit->carrier))
-        conf_from_facts(unit, &unit->carrier->record.facts);
-    else if (past && past->facts.count > 0 &&
-             (configured || !unit->want || strcmp(past->facts_hash, unit->want->enc_hash) == 0))
-        conf_from_facts(unit, &past->facts);
-    if (!unit->wants_path && configured) { /* as it is, until somebody tells */
-        unit->conf = unit->path->conf;
-        unit->wants_path = true;
+        unit->conf = conf_from_facts(pass, unit, &unit->carrier->record.facts);
+    else if (facts_hold(unit, configured))
+        unit->conf = conf_from_facts(pass, unit, &unit->past->facts);
+    else if (configured) /* as it is, until somebody tells */
+        unit->conf = as_it_is(pass, unit->path);
+}
+
+static void ingest_path(struct sl_pass *pass, struct sl_unit *unit, bool anything)
+{
+    bool configured = pass->engine_known && unit->ingest && unit->ingest->configured;
+    bool wanted = sl_unit_runs(unit) && unit->want->carrier == SL_CARRIER_INGEST;
+
+    if (unit->mode == SL_MODE_ORPHAN)
+        return;
+    if (wanted && !sl_secret_lack(unit->want)) {
+        unit->ingest_conf = sl_arena_alloc(pass->arena, sizeof(*unit->ingest_conf));
+        sl_carry_ingest(unit->want, unit->ingest_conf);
+    } else if (configured && (wanted || unit->mode == SL_MODE_HELD || anything)) {
+        unit->ingest_conf = as_it_is(pass, unit->ingest); /* an encoder may still read it */
     }
-    unit->path_right =
-        unit->wants_path && configured && sl_path_conf_equal(&unit->conf, &unit->path->conf);
+}
+
+static bool right(const struct sl_pass *pass, const struct sl_seen_path *path,
+                  const struct sl_path_conf *conf)
+{
+    return pass->engine_known && conf && path && path->configured &&
+           sl_path_conf_equal(conf, &path->conf);
+}
+
+void sl_unit_path(struct sl_pass *pass, struct sl_unit *unit)
+{
+    bool others = unit->others || unit->foreign || !pass->observed->fleet_known;
+
+    name_path(pass, unit, others || unit->chosen);
+    ingest_path(pass, unit, others || (unit->chosen && unit->mode != SL_MODE_RUN));
+    unit->path_right = right(pass, unit->path, unit->conf);
+    unit->ingest_right = right(pass, unit->ingest, unit->ingest_conf);
+    if (!pass->engine_known || !unit->past)
+        return;
+    if (!unit->path_right) {
+        unit->past->path_wrong_at = pass->observed->now;
+        unit->past->path_right_since = 0;
+    } else if (unit->past->path_right_since <= 0 ||
+               unit->past->path_right_since > pass->observed->now) {
+        unit->past->path_right_since = pass->observed->now;
+    }
 }
 
 /* ---- encoders ---- */
@@ -240,7 +346,7 @@ void sl_pass_young(struct sl_pass *pass, int64_t age)
 
 void sl_unit_choose(struct sl_pass *pass, struct sl_unit *unit)
 {
-    const char *hash = unit->want ? unit->want->enc_hash : NULL;
+    const char *hash = unit->want && !sl_encoderless(unit->want) ? unit->want->enc_hash : NULL;
     int64_t now = pass->observed->now;
 
     for (size_t i = 0; i < unit->count; i++) {

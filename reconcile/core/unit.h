@@ -15,16 +15,23 @@ struct sl_unit {
     struct sl_past *past;                 /* NULL: nothing known */
     const struct sl_seen_encoder **encoders;
     size_t count;
-    const struct sl_seen_path *path; /* NULL: not seen */
+    const struct sl_seen_path *path;   /* NAME; NULL: not seen */
+    const struct sl_seen_path *ingest; /* NAME/ingest; NULL: not seen */
     enum sl_mode mode;
     const char *held; /* why it is held, or NULL */
     /* Judged: */
     const struct sl_seen_encoder *chosen; /* the one with the wanted hash, alive, not stopping */
     size_t others;                        /* alive besides the chosen one */
     bool ending; /* one of the wanted hash leaves by itself: its end says what comes next */
-    bool foreign, others_going, wants_path, path_right;
-    const struct sl_seen_encoder *carrier; /* another one that publishes */
-    struct sl_path_conf conf;
+    bool foreign, others_going, path_right, ingest_right;
+    const struct sl_seen_encoder *carrier;   /* another one that publishes */
+    struct sl_path_conf *conf, *ingest_conf; /* NULL: not wanted */
+};
+
+struct sl_origin { /* encoders that are opening the same remote host (contract C11) */
+    const char *host;
+    size_t len;
+    int starting;
 };
 
 struct sl_pass {
@@ -38,11 +45,14 @@ struct sl_pass {
     size_t starting; /* encoders that began less than YOUNG_START ago */
     int64_t youngest;
     bool engine_known;
+    struct sl_origin *origins;
+    size_t origins_count;
 };
 
 /* The union of all names, sorted, each with its encoders, path and past. */
 void sl_units_gather(struct sl_pass *pass);
 /* Modes; deletions go through the guard, approvals are spent. */
+bool sl_unit_runs(const struct sl_unit *unit); /* its stream is to run, deletion held or not */
 void sl_units_delete(struct sl_pass *pass);
 void sl_unit_choose(struct sl_pass *pass, struct sl_unit *unit);
 void sl_unit_path(struct sl_pass *pass, struct sl_unit *unit);

@@ -12,9 +12,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define NET_SILENCE 5000 /* ms without a packet (decisions 10) */
+
 static const char *const patterns[SL_PATTERN_COUNT] = {
     [SL_PATTERN_SMPTE] = "smpte", [SL_PATTERN_BARS] = "bars", [SL_PATTERN_COUNTER] = "counter"};
-static const char *const vcodecs[SL_VCODEC_COUNT] = {[SL_VCODEC_H264] = "h264"};
+static const char *const transports[SL_TRANSPORT_COUNT] = {
+    [SL_TRANSPORT_TCP] = "tcp", [SL_TRANSPORT_UDP] = "udp"};
+static const char *const vcodecs[SL_VCODEC_COUNT] = {
+    [SL_VCODEC_H264] = "h264", [SL_VCODEC_H265] = "h265"};
 static const char *const acodecs[SL_ACODEC_COUNT] = {[SL_ACODEC_AAC] = "aac",
                                                      [SL_ACODEC_OPUS] = "opus",
                                                      [SL_ACODEC_COPY] = "copy",
@@ -64,6 +69,42 @@ static void encspec_encode(struct sl_encspec *out, const struct sl_transcode *t)
     out->audio.webrtc_opus = t->audio.webrtc == SL_WEBRTC_OPUS && t->audio.codec == SL_ACODEC_AAC;
 }
 
+/* Where an encoder reads what does not lie on this machine: a camera, a server, or what somebody
+ * publishes on NAME/ingest, which the internal user may read. */
+static void encspec_net(struct sl_encspec *out, const struct sl_desired_stream *desired,
+                        const struct sl_publisher *publisher)
+{
+    const struct sl_source *source = &desired->spec->source;
+    const char *url = "", *transport = "", *username = "", *password = desired->password.value;
+
+    if (source->rtsp) {
+        url = source->rtsp->url;
+        transport = pick(transports, SL_TRANSPORT_COUNT, source->rtsp->transport);
+        username = source->rtsp->username;
+    } else if (source->pull) {
+        url = source->pull->url;
+        username = source->pull->username;
+    } else if (source->publish) {
+        transport = "tcp";
+        username = publisher->username;
+        password = publisher->password;
+    }
+    out->net.url = source->publish
+                       ? sl_asprintf("%s/%s/ingest", publisher->url, desired->accepted->name)
+                       : sl_strdup(url);
+    out->net.transport = sl_strdup(transport);
+    out->net.username = text_or(username, "");
+    out->net.password = text_or(password, "");
+    out->net.passphrase = text_or(source->pull ? desired->passphrase.value : NULL, "");
+    out->net.stream_id = text_or(source->pull ? desired->stream_id.value : NULL, "");
+    out->net.silence = NET_SILENCE;
+}
+
+static bool is_net(const struct sl_source *source)
+{
+    return source->rtsp || source->pull || source->publish;
+}
+
 struct sl_encspec *fleet_encspec(const struct sl_desired_stream *desired,
                                  const struct sl_publisher *publisher, const char *uid)
 {
@@ -76,7 +117,9 @@ struct sl_encspec *fleet_encspec(const struct sl_desired_stream *desired,
     out->spec_hash = sl_strdup(desired->enc_hash);
     out->generation = desired->accepted->generation;
     out->hold = true;
-    out->source = spec->source.test ? SL_ENC_TEST : SL_ENC_FILE;
+    out->source = spec->source.test       ? SL_ENC_TEST
+                  : is_net(&spec->source) ? SL_ENC_NET
+                                          : SL_ENC_FILE;
     out->file.path = text_or(desired->media_path, "");
     out->test.pattern = sl_strdup("");
     if (spec->source.file) {
@@ -92,6 +135,7 @@ struct sl_encspec *fleet_encspec(const struct sl_desired_stream *desired,
         out->test.rate = spec->source.test->rate > 0 ? spec->source.test->rate : 25;
         out->test.tone = (int)spec->source.test->tone;
     }
+    encspec_net(out, desired, publisher);
     out->mode = copy ? SL_ENC_COPY : SL_ENC_TRANSCODE;
     encspec_encode(out, spec->encode.transcode);
     out->publish.url = sl_asprintf("%s/%s", publisher->url, desired->accepted->name);
@@ -123,6 +167,19 @@ static int spec_memfd(const struct sl_encspec *spec)
         lseek(fd, 0, SEEK_SET);
     explicit_bzero(text, len);
     return fd;
+}
+
+/* A reference to a secret that is not there: no encoder can open its source. */
+static bool secret_missing(const struct sl_desired_stream *desired)
+{
+    const struct sl_secret_seen *const list[] = {&desired->password, &desired->passphrase,
+                                                 &desired->stream_id};
+
+    for (size_t i = 0; i < SL_COUNT(list); i++) {
+        if (list[i]->name && !list[i]->value)
+            return true;
+    }
+    return false;
 }
 
 static bool start_under_way(struct sl_fleet *fleet, const struct sl_desired_stream *desired)
@@ -164,7 +221,7 @@ static void act_start(struct sl_fleet *fleet, const struct sl_action *action,
     int memfd;
 
     if (!desired || !publisher || !publisher->url || !fleet->host.up ||
-        start_under_way(fleet, desired))
+        start_under_way(fleet, desired) || secret_missing(desired))
         return; /* the plan asks again */
     if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
         return;
@@ -222,13 +279,37 @@ void fleet_started(struct sl_fleet *fleet, const char *uid, int pid, int pidfd, 
         fleet_ctl(fleet, enc, FLEET_STOP);
 }
 
-bool fleet_signal(struct fleet_enc *enc, int sig)
+bool fleet_signal(struct sl_fleet *fleet, struct fleet_enc *enc, int sig)
 {
-    if (enc->pidfd >= 0)
-        return pidfd_send_signal(enc->pidfd, sig, NULL, 0) == 0;
-    if (fleet_same_process(enc))
-        return kill(enc->seen.record.pid, sig) == 0;
-    return false;
+    if (enc->pidfd >= 0 || fleet_same_process(enc)) {
+        if ((enc->pidfd >= 0 ? pidfd_send_signal(enc->pidfd, sig, NULL, 0)
+                             : kill(enc->seen.record.pid, sig)) == 0)
+            return true;
+        if (errno != EPERM && errno != EINVAL)
+            return false;
+    }
+    return fleet_host_signal(fleet, enc->seen.record.uid, sig);
+}
+
+static void out_of_reach(struct fleet_enc *enc, const char *why)
+{
+    if (!enc->unkillable)
+        sl_log(SL_LOG_ERROR, "cannot end an encoder: its process is out of reach", "stream",
+               enc->seen.record.name, "pid", sl_num(enc->seen.record.pid), "error", why, NULL);
+    enc->unkillable = true;
+}
+
+void fleet_signal_refused(struct sl_fleet *fleet, const char *uid, int sig, const char *error)
+{
+    struct fleet_enc *enc = fleet_find(fleet, uid);
+    bool dropped;
+
+    if (fleet_refresh(fleet, uid, &dropped))
+        fleet->fn(fleet->user);
+    if (dropped || !enc || !enc->seen.alive || sig != SIGKILL)
+        return;
+    enc->killed = false;
+    out_of_reach(enc, error);
 }
 
 static void log_act(const struct sl_action *action, const struct fleet_enc *enc, const char *what)
@@ -240,15 +321,15 @@ static void log_act(const struct sl_action *action, const struct fleet_enc *enc,
 
 static void kill_now(struct sl_fleet *fleet, struct fleet_enc *enc)
 {
-    if (fleet_signal(enc, SIGKILL)) {
+    if (fleet_signal(fleet, enc, SIGKILL)) {
         enc->killed = true;
         fleet_wake_at(fleet, sl_now_mono() + 50);
         return;
     }
-    if (!enc->unkillable)
-        sl_log(SL_LOG_ERROR, "cannot end an encoder: its process is out of reach", "stream",
-               enc->seen.record.name, "pid", sl_num(enc->seen.record.pid), NULL);
-    enc->unkillable = true;
+    if (fleet->host.up)
+        out_of_reach(enc, NULL);
+    else
+        fleet_wake_at(fleet, sl_now_mono() + 1000); /* it may be asked when it is back */
 }
 
 /* ctl first, then SIGTERM, then SIGKILL: libav may hang in its end (spikes.md, SVT-AV1). */
@@ -260,7 +341,7 @@ void fleet_stop_tick(struct sl_fleet *fleet, struct fleet_enc *enc, int64_t now)
         enc->died_at || (enc->asked_at && !enc->answered_at))
         return;
     if (!enc->termed && (enc->stop_failed || age >= FLEET_GRACE_TERM)) {
-        fleet_signal(enc, SIGTERM);
+        fleet_signal(fleet, enc, SIGTERM);
         enc->termed = true;
     }
     if (age >= FLEET_GRACE_KILL)

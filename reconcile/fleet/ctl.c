@@ -25,17 +25,31 @@ static const char *const op_text[FLEET_OP_COUNT] = {
     [FLEET_STOP] = "{\"op\":\"stop\",\"v\":1}",
 };
 
-int fleet_connect(int dirfd, const char *name, struct sl_err *err)
+bool fleet_peer_ok(const struct sl_fleet *fleet, uid_t uid)
+{
+    return uid == 0 || uid == geteuid() || uid == fleet->enc_uid;
+}
+
+int fleet_connect(const struct sl_fleet *fleet, int dirfd, const char *name, struct sl_err *err)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
     int os;
 
     if (fd < 0)
         return sl_err_os(err, errno, "cannot make a socket");
     snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dirfd, name);
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-        return fd;
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0) {
+        if (fleet_peer_ok(fleet, peer.uid))
+            return fd;
+        close(fd);
+        return sl_err_set(err, SL_ERR_HUMAN, EPERM, "ForeignPeer",
+                          "%s is held by user %u, who is neither Sluice's nor the encoders'", name,
+                          (unsigned)peer.uid);
+    }
     os = errno;
     close(fd);
     return sl_err_os(err, os, "cannot connect to %s", name);
@@ -170,7 +184,7 @@ void fleet_ctl(struct sl_fleet *fleet, struct fleet_enc *enc, enum fleet_op op)
     if (enc->pending[op])
         return;
     dir = openat(fleet->enc_fd, uid, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    fd = dir < 0 ? -1 : fleet_connect(dir, "ctl", NULL);
+    fd = dir < 0 ? -1 : fleet_connect(fleet, dir, "ctl", NULL);
     sl_closep(&dir);
     if (fd < 0 || send(fd, op_text[op], strlen(op_text[op]), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         sl_closep(&fd);

@@ -153,6 +153,7 @@ int sl_fleet_new(struct sl_loop *loop, const struct sl_settings *settings, sl_fl
     fleet->runtime_fd = fleet->enc_fd = fleet->notice_fd = -1;
     fleet->host.fd = fleet->host.pidfd = fleet->host.pid = -1;
     fleet->timer = sl_timer_new(loop, on_timer, fleet);
+    fleet->enc_uid = geteuid();
     fleet->runtime_fd = open_dir(fleet->runtime, NULL, err);
     fleet->enc_fd = fleet->runtime_fd < 0 ? -1 : open_dir(fleet->runtime, "enc", err);
     log_fd = fleet->enc_fd < 0 ? -1 : open_dir(fleet->runtime, "log", err);
@@ -256,9 +257,9 @@ void sl_fleet_stop_all(struct sl_fleet *fleet)
         enc->seen.stop_asked = true;
         enc->seen.stop_since = start;
         dir = openat(fleet->enc_fd, enc->seen.record.uid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        fd = dir < 0 ? -1 : fleet_connect(dir, "ctl", NULL);
+        fd = dir < 0 ? -1 : fleet_connect(fleet, dir, "ctl", NULL);
         if (fd < 0 || send(fd, "{\"op\":\"stop\",\"v\":1}", 19, MSG_NOSIGNAL) < 0)
-            fleet_signal(enc, SIGTERM);
+            fleet_signal(fleet, enc, SIGTERM);
         sl_closep(&fd);
         sl_closep(&dir);
     }
@@ -275,11 +276,12 @@ void sl_fleet_stop_all(struct sl_fleet *fleet)
 
             for (size_t i = 0; i < fleet->count; i++) {
                 if (still_runs(fleet, fleet->encs[i]))
-                    fleet_signal(fleet->encs[i], kill_now ? SIGKILL : SIGTERM);
+                    fleet_signal(fleet, fleet->encs[i], kill_now ? SIGKILL : SIGTERM);
             }
             termed = true;
             killed = kill_now;
         }
+        fleet_host_read(fleet);
         poll(NULL, 0, 10);
     }
     if (left)

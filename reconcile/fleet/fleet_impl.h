@@ -42,10 +42,11 @@ struct fleet_enc {
     char *reason; /* of the START, for the log line with the pid */
 };
 
-struct fleet_request { /* a start, queued or under way */
+struct fleet_request { /* a start or a signal, queued or under way */
     struct fleet_request *next;
     char uid[SL_UID_LEN + 1];
-    int memfd;        /* -1 once sent */
+    int signal;       /* 0: a start */
+    int memfd;        /* of a start; -1 once sent */
     int64_t deadline; /* 0: not sent */
 };
 
@@ -101,7 +102,11 @@ enum fleet_lock { FLEET_LOCK_HELD, FLEET_LOCK_FREE, FLEET_LOCK_MISSING };
 enum fleet_lock fleet_probe(int dirfd, int *ret_fd);
 
 /* ctl.c */
-int fleet_connect(int dirfd, const char *name, struct sl_err *err) SL_MUST;
+/* Only to a socket of the daemon's own user, root or the encoders' user: what is sent there holds
+ * passwords. */
+int fleet_connect(const struct sl_fleet *fleet, int dirfd, const char *name,
+                  struct sl_err *err) SL_MUST;
+bool fleet_peer_ok(const struct sl_fleet *fleet, uid_t uid);
 void fleet_ctl(struct sl_fleet *fleet, struct fleet_enc *enc, enum fleet_op op);
 void fleet_ctl_expire(struct sl_fleet *fleet, int64_t now);
 void fleet_ctl_forget(struct sl_fleet *fleet, const char *uid); /* NULL: all */
@@ -111,12 +116,17 @@ ssize_t fleet_recv(int fd, char *buf, size_t size, int *ret_fd);
 /* host.c */
 void fleet_host_tick(struct sl_fleet *fleet, int64_t now);
 void fleet_host_start(struct sl_fleet *fleet, const char *uid, int memfd); /* takes memfd */
+/* Asks the host to signal an encoder: for one of another user or PID namespace. False: no host. */
+bool fleet_host_signal(struct sl_fleet *fleet, const char *uid, int sig);
+void fleet_host_read(struct sl_fleet *fleet); /* takes the answers that are there */
 void fleet_host_close(struct sl_fleet *fleet);
 void fleet_host_stop(struct sl_fleet *fleet); /* blocking */
 
 /* apply.c */
 void fleet_stop_tick(struct sl_fleet *fleet, struct fleet_enc *enc, int64_t now);
-bool fleet_signal(struct fleet_enc *enc, int sig);
+/* True: sent, or the host was asked to; a host that will not is told by fleet_signal_refused. */
+bool fleet_signal(struct sl_fleet *fleet, struct fleet_enc *enc, int sig);
+void fleet_signal_refused(struct sl_fleet *fleet, const char *uid, int sig, const char *error);
 void fleet_started(struct sl_fleet *fleet, const char *uid, int pid, int pidfd, const char *error);
 struct sl_encspec *fleet_encspec(const struct sl_desired_stream *desired,
                                  const struct sl_publisher *publisher, const char *uid);

@@ -39,7 +39,7 @@ static void requests_lost(struct sl_fleet *fleet)
         bool dropped;
 
         next = list->next;
-        if (enc && !enc->answered_at) {
+        if (enc && !list->signal && !enc->answered_at) {
             enc->answered_at = sl_now_mono();
             fleet_refresh(fleet, list->uid, &dropped);
             enc = fleet_find(fleet, list->uid);
@@ -76,6 +76,15 @@ static void host_lost(struct sl_fleet *fleet, const char *why)
         fleet->fn(fleet->user);
 }
 
+static int send_signal(struct sl_fleet *fleet, struct fleet_request *request)
+{
+    char text[128];
+    int n = snprintf(text, sizeof(text), "{\"op\":\"signal\",\"v\":1,\"uid\":\"%s\",\"signal\":%d}",
+                     request->uid, request->signal);
+
+    return send(fleet->host.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
 static int send_start(struct sl_fleet *fleet, struct fleet_request *request)
 {
     static const char text[] = "{\"op\":\"start\",\"v\":1}";
@@ -98,8 +107,6 @@ static int send_start(struct sl_fleet *fleet, struct fleet_request *request)
         return -1;
     sl_closep(&request->memfd);
     request->memfd = -1;
-    request->deadline = sl_now_mono() + FLEET_HOST_TIMEOUT;
-    fleet_wake_at(fleet, request->deadline);
     return 0;
 }
 
@@ -108,25 +115,42 @@ static void pump(struct sl_fleet *fleet)
     int under_way = 0;
 
     for (struct fleet_request *r = fleet->host.queue; r && fleet->host.up; r = r->next) {
-        if (!r->deadline && send_start(fleet, r) < 0) {
+        if (!r->deadline && (r->signal ? send_signal(fleet, r) : send_start(fleet, r)) < 0) {
             fleet_wake_at(fleet, sl_now_mono() + 20); /* its buffer is full, or an EOF follows */
             return;
+        }
+        if (!r->deadline) {
+            r->deadline = sl_now_mono() + FLEET_HOST_TIMEOUT;
+            fleet_wake_at(fleet, r->deadline);
         }
         if (++under_way >= WINDOW)
             return;
     }
 }
 
-void fleet_host_start(struct sl_fleet *fleet, const char *uid, int memfd)
+static void ask(struct sl_fleet *fleet, const char *uid, int sig, int memfd)
 {
     struct fleet_request *request = sl_alloc(sizeof(*request)), **at = &fleet->host.queue;
 
     snprintf(request->uid, sizeof(request->uid), "%s", uid);
+    request->signal = sig;
     request->memfd = memfd;
     while (*at)
         at = &(*at)->next;
     *at = request;
     pump(fleet);
+}
+
+void fleet_host_start(struct sl_fleet *fleet, const char *uid, int memfd)
+{
+    ask(fleet, uid, 0, memfd);
+}
+
+bool fleet_host_signal(struct sl_fleet *fleet, const char *uid, int sig)
+{
+    if (fleet->host.up)
+        ask(fleet, uid, sig, -1);
+    return fleet->host.up;
 }
 
 static void hello_answered(struct sl_fleet *fleet, const json_t *answer)
@@ -149,15 +173,16 @@ static void hello_answered(struct sl_fleet *fleet, const json_t *answer)
     fleet->fn(fleet->user);
 }
 
-static void start_answered(struct sl_fleet *fleet, const json_t *answer, int pidfd)
+/* To a start or a signal: the host answers in the order of asking. */
+static void request_answered(struct sl_fleet *fleet, const json_t *answer, int pidfd)
 {
     const char *uid = json_string_value(json_object_get(answer, "uid"));
     const char *error = json_string_value(json_object_get(answer, "error"));
     bool ok = json_is_true(json_object_get(answer, "ok"));
     struct fleet_request **at = &fleet->host.queue, *request;
 
-    if (uid) {
-        while (*at && strcmp((*at)->uid, uid) != 0)
+    if (uid && *at && !(*at)->signal) {
+        while (*at && ((*at)->signal || strcmp((*at)->uid, uid) != 0))
             at = &(*at)->next;
     }
     if (!*at || !(*at)->deadline) { /* an answer to nothing */
@@ -166,22 +191,25 @@ static void start_answered(struct sl_fleet *fleet, const json_t *answer, int pid
     }
     request = *at;
     *at = request->next;
-    fleet_started(fleet, request->uid, (int)json_integer_value(json_object_get(answer, "pid")),
-                  pidfd,
-                  ok      ? NULL
-                  : error ? error
-                          : "refused without a reason");
+    if (!ok && !error)
+        error = "refused without a reason";
+    if (!request->signal) {
+        fleet_started(fleet, request->uid, (int)json_integer_value(json_object_get(answer, "pid")),
+                      pidfd, ok ? NULL : error);
+    } else {
+        sl_closep(&pidfd);
+        if (!ok)
+            fleet_signal_refused(fleet, request->uid, request->signal, error);
+    }
     request_free(request);
     pump(fleet);
 }
 
-static int on_host(sd_event_source *source, int fd, uint32_t events, void *user)
+void fleet_host_read(struct sl_fleet *fleet)
 {
-    struct sl_fleet *fleet = user;
+    int fd = fleet->host.fd;
 
-    (void)source;
-    (void)events;
-    for (int i = 0; i < 64 && fleet->host.fd == fd; i++) {
+    for (int i = 0; i < 64 && fd >= 0 && fleet->host.fd == fd; i++) {
         char buf[SL_CTL_MAX];
         int given;
         ssize_t n = fleet_recv(fd, buf, sizeof(buf), &given);
@@ -199,10 +227,18 @@ static int on_host(sd_event_source *source, int fd, uint32_t events, void *user)
             sl_closep(&given);
             hello_answered(fleet, answer);
         } else {
-            start_answered(fleet, answer, given);
+            request_answered(fleet, answer, given);
         }
         json_decref(answer);
     }
+}
+
+static int on_host(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+    (void)source;
+    (void)fd;
+    (void)events;
+    fleet_host_read(user);
     return 0;
 }
 
@@ -399,7 +435,7 @@ static void connect_host(struct sl_fleet *fleet, int64_t now)
     struct sl_err err = {0};
     int64_t wait = 1000;
 
-    host->fd = fleet_connect(fleet->runtime_fd, "host.sock", &err);
+    host->fd = fleet_connect(fleet, fleet->runtime_fd, "host.sock", &err);
     if (host->fd >= 0) {
         connected(fleet, now);
         return;
@@ -461,37 +497,43 @@ static int keeper_pid(const struct sl_fleet *fleet)
     return atoi(text);
 }
 
-void fleet_host_stop(struct sl_fleet *fleet)
+/* SIGTERM, 3 s, SIGKILL; blocking. Takes the pidfd. */
+static void end_process(int pid, int pidfd, bool child)
 {
-    struct fleet_host *host = &fleet->host;
-    struct pollfd p = {.events = POLLIN};
-    int keeper = keeper_pid(fleet), pid = keeper > 1 ? keeper : host->pid, pidfd;
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
-    if (keeper <= 1 && !host->child && host->fd < 0)
-        return;
-    if (host->pidfd >= 0 && pid != host->pid) {
-        close(host->pidfd);
-        host->pidfd = -1;
-    }
-    pidfd = host->pidfd >= 0 ? host->pidfd : pid > 0 ? pidfd_open(pid, 0) : -1;
-    host->death = sd_event_source_disable_unref(host->death);
-    fleet_host_close(fleet);
-    fleet->managed = false; /* or the next tick would start another */
-    if (pidfd < 0)
-        return;
-    p.fd = pidfd;
     sl_log(SL_LOG_INFO, "stopping the encoder host", "pid", sl_num(pid), NULL);
     pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
     if (poll(&p, 1, 3000) == 0) {
         pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
         poll(&p, 1, 1000);
     }
-    if (host->child) {
+    if (child) {
         siginfo_t info;
 
         waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
     }
     close(pidfd);
+}
+
+void fleet_host_stop(struct sl_fleet *fleet)
+{
+    struct fleet_host *host = &fleet->host;
+    int keeper = keeper_pid(fleet), pid = host->pid, pidfd = host->pidfd;
+
+    host->death = sd_event_source_disable_unref(host->death);
     host->pidfd = -1;
+    fleet->managed = false; /* or the next tick would start another */
+    if (pidfd < 0 && pid > 0 && (host->child || host->fd >= 0))
+        pidfd = pidfd_open(pid, 0);
+    fleet_host_close(fleet);
+    /* First the one that we know: started by us just now it may still wait for the lock. */
+    if (pidfd >= 0)
+        end_process(pid, pidfd, host->child);
     host->child = false;
+    if (keeper > 1 && keeper != pid) {
+        pidfd = pidfd_open(keeper, 0);
+        if (pidfd >= 0)
+            end_process(keeper, pidfd, false);
+    }
 }

@@ -21,7 +21,9 @@ enum fleet_lock fleet_probe(int dirfd, int *ret_fd)
 
     if (fd < 0)
         return FLEET_LOCK_MISSING;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    /* shared: two that look at once must not take each other for an encoder, which holds it alone
+     */
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
         close(fd);
         return FLEET_LOCK_HELD;
     }
@@ -35,9 +37,12 @@ enum fleet_lock fleet_probe(int dirfd, int *ret_fd)
 bool fleet_same_process(const struct fleet_enc *enc)
 {
     const struct sl_record *r = &enc->seen.record;
+    char pidns[sizeof(r->pidns)];
 
-    return r->pid > 0 && r->pid_start > 0 && strcmp(r->boot_id, sl_boot_id()) == 0 &&
-           sl_proc_start(r->pid) == r->pid_start;
+    if (r->pid <= 0 || r->pid_start == 0 || strcmp(r->boot_id, sl_boot_id()) != 0)
+        return false;
+    sl_pidns(pidns);
+    return pidns[0] && strcmp(r->pidns, pidns) == 0 && sl_proc_start(r->pid) == r->pid_start;
 }
 
 static bool pidfd_alive(int pidfd)
@@ -337,8 +342,7 @@ static bool sender_ok(const struct sl_fleet *fleet, struct msghdr *msg)
             continue;
         memcpy(&cred, CMSG_DATA(c), sizeof(cred));
         /* the socket's mode chose already; this keeps a stray member of a wider group out */
-        return cred.uid == 0 || cred.uid == geteuid() || cred.uid == fleet->enc_uid ||
-               cred.gid == getegid();
+        return fleet_peer_ok(fleet, cred.uid);
     }
     return false;
 }

@@ -46,8 +46,14 @@ void *sl_mtx_parse_global(const char *body, size_t len)
 
             global->generation = n ? n : global->generation;
         }
+        sl_mtx_users_shape(users, global->users);
         snprintf(global->rtsp_address, sizeof(global->rtsp_address), "%s",
                  text_of(object, "rtspAddress"));
+        snprintf(global->rtsps_address, sizeof(global->rtsps_address), "%s",
+                 text_of(object, "rtspsAddress"));
+        global->plain = strcmp(text_of(object, "rtspEncryption"), "strict") != 0;
+        global->encrypted =
+            !global->plain || strcmp(text_of(object, "rtspEncryption"), "optional") == 0;
         global->rtsp = port_of(object, "rtsp", "rtspAddress");
         global->rtmp = port_of(object, "rtmp", "rtmpAddress");
         global->hls = port_of(object, "hls", "hlsAddress");
@@ -96,6 +102,43 @@ static int live_order(const void *a, const void *b)
                   ((const struct sl_mtx_live_path *)b)->name);
 }
 
+/* {"codec":"MPEG-4 Audio","codecProps":{…}}; the configuration has another name for it. */
+static void read_track(const json_t *o, struct sl_track *ret)
+{
+    const json_t *props = json_object_get(o, "codecProps");
+    const char *codec = text_of(o, "codec");
+    struct sl_track track = {0};
+
+    snprintf(track.codec, sizeof(track.codec), "%s",
+             strncmp(codec, "MPEG-4 Audio", 12) == 0 ? "MPEG4Audio" : codec);
+    track.sample_rate = (int)json_integer_value(json_object_get(props, "sampleRate"));
+    track.channels = (int)json_integer_value(json_object_get(props, "channelCount"));
+    track.mulaw = json_is_true(json_object_get(props, "muLaw"));
+    if (track.channels && !track.sample_rate && strcmp(codec, "Opus") == 0)
+        track.sample_rate = 48000; /* always, so it is not shown */
+    *ret = track;
+}
+
+/* More than fit: unknown. */
+static void read_tracks(const json_t *array, struct sl_facts *ret)
+{
+    size_t count = json_array_size(array);
+
+    for (size_t i = 0; count <= SL_TRACKS_MAX && i < count; i++)
+        read_track(json_array_get(array, i), &ret->track[ret->count++]);
+}
+
+static void read_readers(const json_t *array, struct sl_mtx_live_path *path)
+{
+    static const char *const starts[] = {"rtsp", "rtmp", "hls", "webRTC", "srt"};
+
+    path->readers = (int)json_array_size(array);
+    for (size_t i = 0; i < json_array_size(array); i++)
+        for (size_t k = 0; k < SL_COUNT(starts); k++)
+            path->readers_by[k] += strncmp(text_of(json_array_get(array, i), "type"), starts[k],
+                                           strlen(starts[k])) == 0;
+}
+
 void *sl_mtx_parse_live(const char *body, size_t len)
 {
     json_t *object = json_loadb(body, len, 0, NULL);
@@ -116,7 +159,12 @@ void *sl_mtx_parse_live(const char *body, size_t len)
             snprintf(path->name, sizeof(path->name), "%s", text_of(o, "name"));
             path->online = json_is_true(json_object_get(o, "online"));
             path->available = json_is_true(json_object_get(o, "available"));
-            path->readers = (int)json_array_size(json_object_get(o, "readers"));
+            read_readers(json_object_get(o, "readers"), path);
+            read_tracks(json_object_get(o, "tracks2"), &path->tracks);
+            snprintf(path->source_type, sizeof(path->source_type), "%s",
+                     text_of(json_object_get(o, "source"), "type"));
+            snprintf(path->source_id, sizeof(path->source_id), "%s",
+                     text_of(json_object_get(o, "source"), "id"));
             path->in_bytes = (uint64_t)json_integer_value(json_object_get(o, "inboundBytes"));
             path->out_bytes = (uint64_t)json_integer_value(json_object_get(o, "outboundBytes"));
         }

@@ -5,6 +5,7 @@
 
 #define QUEUE      41 /* jobs of this room keep their order */
 #define TIMEOUT_MS 10000
+#define INFO_MS    5000 /* the cheapest call: a wrong password alone costs 2 s */
 #define MAX_BODY   (256u << 20)
 #define MAX_AUTH   2
 
@@ -175,7 +176,7 @@ void sl_mtx_call(struct sl_mtx_client *client, const char *method, const char *t
         .username = client->auth[client->current].username,
         .password = client->auth[client->current].password,
         .body = body,
-        .timeout_ms = TIMEOUT_MS,
+        .timeout_ms = parse == sl_mtx_parse_info ? INFO_MS : TIMEOUT_MS,
         .max_body = MAX_BODY,
     };
 
@@ -187,6 +188,14 @@ void sl_mtx_call(struct sl_mtx_client *client, const char *method, const char *t
                           .auth = client->current};
     client->calls = call;
     call->http = sl_http_start(client->loop, &request, answered, call);
+}
+
+void sl_mtx_call_kick(struct sl_mtx_client *client, const char *kind, const char *id,
+                      sl_mtx_answer_fn *fn, void *user)
+{
+    sl_autofree char *target = sl_asprintf("/v3/%s/kick/%s", kind, id);
+
+    sl_mtx_call(client, "POST", target, NULL, NULL, fn, user);
 }
 
 static char *target_of(const char *prefix, const char *name)

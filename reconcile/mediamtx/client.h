@@ -6,6 +6,7 @@
 #pragma once
 #include "reconcile/io/loop.h"
 #include "reconcile/mediamtx/paths.h"
+#include "reconcile/mediamtx/users.h"
 
 struct sl_mtx_client;
 struct sl_mtx_auth {
@@ -24,6 +25,9 @@ typedef void sl_mtx_answer_fn(void *user, long status, void *parsed, const char 
 typedef void *sl_mtx_parse_fn(const char *body, size_t len); /* on a worker; NULL: malformed */
 void sl_mtx_call(struct sl_mtx_client *client, const char *method, const char *target,
                  const char *body, sl_mtx_parse_fn *parse, sl_mtx_answer_fn *fn, void *user);
+/* POST /v3/KIND/kick/ID */
+void sl_mtx_call_kick(struct sl_mtx_client *client, const char *kind, const char *id,
+                      sl_mtx_answer_fn *fn, void *user);
 /* POST /v3/config/paths/replace/NAME, DELETE …/delete/NAME */
 void sl_mtx_call_replace(struct sl_mtx_client *client, const struct sl_path_conf *conf,
                          sl_mtx_answer_fn *fn, void *user);
@@ -38,8 +42,10 @@ struct sl_mtx_info {
     char version[32], started[40];
 };
 struct sl_mtx_global {
-    uint64_t generation; /* 0: no marker user */
-    char rtsp_address[128];
+    uint64_t generation;    /* 0: no marker user */
+    char users[SL_SHA_HEX]; /* sl_mtx_users_shape */
+    char rtsp_address[128], rtsps_address[128];
+    bool plain, encrypted;            /* RTSP without TLS, with TLS */
     int rtsp, rtmp, hls, webrtc, srt; /* ports, 0: off */
 };
 struct sl_mtx_confs { /* sorted by name */
@@ -51,14 +57,18 @@ struct sl_mtx_live { /* sorted by name */
     struct sl_mtx_live_path {
         char name[208];
         bool online, available;
-        int readers;
+        int readers, readers_by[5]; /* all; rtsp rtmp hls webrtc srt */
         uint64_t in_bytes, out_bytes;
+        char source_type[32], source_id[64];
+        struct sl_facts tracks;
         uint64_t bitrate_in; /* not parsed: the engine's */
+        int64_t in_moved;    /* the same */
     } list[];
 };
-#define SL_MTX_GET_INFO   "/v3/info"
-#define SL_MTX_GET_GLOBAL "/v3/config/global/get"
-#define SL_MTX_GET_CONFS  "/v3/config/paths/list?itemsPerPage=1000000"
-#define SL_MTX_GET_LIVE   "/v3/paths/list?itemsPerPage=1000000"
+#define SL_MTX_GET_INFO     "/v3/info"
+#define SL_MTX_GET_GLOBAL   "/v3/config/global/get"
+#define SL_MTX_PATCH_GLOBAL "/v3/config/global/patch"
+#define SL_MTX_GET_CONFS    "/v3/config/paths/list?itemsPerPage=1000000"
+#define SL_MTX_GET_LIVE     "/v3/paths/list?itemsPerPage=1000000"
 sl_mtx_parse_fn sl_mtx_parse_info, sl_mtx_parse_global, sl_mtx_parse_confs, sl_mtx_parse_live,
     sl_mtx_parse_conf;

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "reconcile/core/observed.h"
+#include "reconcile/core/plan.h"
 #include "reconcile/io/loop.h"
 #include "schemas/settings.h"
 
@@ -26,6 +27,12 @@ void sl_engine_observed(struct sl_engine *engine, struct sl_seen_engine *ret,
  * is started with it in its file. Idempotent: call it in every pass. */
 void sl_engine_want(struct sl_engine *engine, const struct sl_path_conf *paths, size_t count,
                     const char *const *removed, size_t removed_count);
+/* Who may publish where, beside the internal user; sorted by path; copied, passwords hashed. Takes
+ * effect with the next sl_engine_want, so that a path and its users change together. */
+void sl_engine_want_users(struct sl_engine *engine, const struct sl_publish_user *users,
+                          size_t count);
+/* Ends one publisher's session; asynchronous, logged with its reason, once a session id. */
+void sl_engine_kick(struct sl_engine *engine, const struct sl_kick *kick);
 /* Ask for fresh observations at once; fast = every 1 s instead of every 5 s from now on. */
 void sl_engine_look(struct sl_engine *engine, bool fast);
 const char *sl_engine_user(const struct sl_engine *engine); /* publisher's name, "" = anonymous */

@@ -133,7 +133,7 @@ int sl_mtx_file_new(const struct sl_mtx_file_options *options, struct sl_mtx_fil
         sl_mtx_file_free(f);
         return -1;
     }
-    basis = sl_asprintf("1\n%s\n%s\n%s\n%s", f->api_address, f->user ? f->user : "", f->pass, text);
+    basis = sl_asprintf("2\n%s\n%s\n%s\n%s", f->api_address, f->user ? f->user : "", f->pass, text);
     sl_sha256_hex(basis, strlen(basis), f->basis);
     look_back(f);
     *ret = f;
@@ -177,15 +177,35 @@ const char *sl_mtx_file_address(const struct sl_mtx_file *f, const char *key)
     return strcmp(key, "apiAddress") == 0 ? f->api_address : value->fallback;
 }
 
-static void print_users(const struct sl_mtx_file *f, uint64_t generation, const char *marker,
+static void make_users(const struct sl_mtx_file *f, const struct sl_mtx_content *content,
+                       struct sl_mtx_users *ret)
+{
+    *ret = (struct sl_mtx_users){.user = f->user,
+                                 .list = content->users,
+                                 .count = content->users_count,
+                                 .generation = content->generation};
+    memcpy(ret->pass, f->pass, sizeof(ret->pass));
+    snprintf(ret->marker, sizeof(ret->marker), "%s", content->marker);
+}
+
+json_t *sl_mtx_file_users(const struct sl_mtx_file *f, const struct sl_mtx_content *content)
+{
+    struct sl_mtx_users users;
+
+    if (!f->user)
+        return NULL;
+    make_users(f, content, &users);
+    return sl_mtx_users_to_json(&users);
+}
+
+static void print_users(const struct sl_mtx_file *f, const struct sl_mtx_content *content,
                         struct sl_buf *out)
 {
     const struct sl_mtx_template *t = &f->template;
-    struct sl_mtx_users users = {.user = f->user, .generation = generation};
+    struct sl_mtx_users users;
     int indent = f->user ? 2 : t->users_indent;
 
-    memcpy(users.pass, f->pass, sizeof(users.pass));
-    snprintf(users.marker, sizeof(users.marker), "%s", marker);
+    make_users(f, content, &users);
     sl_buf_puts(out, "authInternalUsers:\n");
     if (!f->user && t->users_body.end > t->users_body.first)
         sl_mtx_template_lines(t, t->users_body.first, t->users_body.end, out);
@@ -214,8 +234,7 @@ static void print_paths(const struct sl_mtx_file *f, const struct sl_path_conf *
         sl_mtx_path_to_yaml(&paths[i], t->paths_indent, out);
 }
 
-char *sl_mtx_file_render(const struct sl_mtx_file *f, const struct sl_path_conf *paths,
-                         size_t count, uint64_t generation, const char *marker)
+char *sl_mtx_file_render(const struct sl_mtx_file *f, const struct sl_mtx_content *content)
 {
     const struct sl_mtx_template *t = &f->template;
     struct sl_mtx_span low = t->paths, high = t->users;
@@ -237,7 +256,7 @@ char *sl_mtx_file_render(const struct sl_mtx_file *f, const struct sl_path_conf 
         sl_buf_puts(&out, "api: yes\n");
     if (!sl_mtx_template_value(t, "apiAddress")->text)
         sl_buf_printf(&out, "apiAddress: \"%s\"\n", f->api_address);
-    print_users(f, generation, marker, &out);
-    print_paths(f, paths, count, &out);
+    print_users(f, content, &out);
+    print_paths(f, content->paths, content->count, &out);
     return sl_buf_steal(&out);
 }

@@ -20,10 +20,19 @@ int sl_mtx_file_new(const struct sl_mtx_file_options *options, struct sl_mtx_fil
 void sl_mtx_file_free(struct sl_mtx_file *file);
 const char *sl_mtx_file_name(const struct sl_mtx_file *file); /* of the rendered one */
 
-/* Renders; the template's own path of the same name gives way. `marker`: hash of the generation's
- * user (sl_mtx_hash_random). The caller frees. */
-char *sl_mtx_file_render(const struct sl_mtx_file *file, const struct sl_path_conf *paths,
-                         size_t count, uint64_t generation, const char *marker);
+/* `marker`: hash of the generation's user (sl_mtx_hash_random). */
+struct sl_mtx_content {
+    const struct sl_path_conf *paths;
+    size_t count;
+    const struct sl_mtx_user *users;
+    size_t users_count;
+    uint64_t generation;
+    const char *marker;
+};
+/* The template's own path of the same name gives way. The caller frees. */
+char *sl_mtx_file_render(const struct sl_mtx_file *file, const struct sl_mtx_content *content);
+/* The same users for the API; NULL: they are not ours. The caller decrefs. */
+json_t *sl_mtx_file_users(const struct sl_mtx_file *file, const struct sl_mtx_content *content);
 /* Generation of the rendered file as found at new (0: none), and whether it was rendered from this
  * template and these users. */
 uint64_t sl_mtx_file_generation(const struct sl_mtx_file *file);

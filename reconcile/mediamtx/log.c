@@ -81,20 +81,21 @@ void sl_mtx_log_reason(const char *path, int64_t from, struct sl_mtx_death *ret)
              *text ? text : "its log says nothing");
 }
 
-void sl_mtx_log_cut(const char *path)
+bool sl_mtx_log_cut(const char *path)
 {
     sl_autofd int fd = -1;
     sl_autofree char *tail = NULL;
     size_t len;
 
     if (sl_mtx_log_size(path) <= LIMIT)
-        return;
+        return false;
     tail = read_tail(path, 0, &len);
     fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0 || ftruncate(fd, 0) < 0 || write(fd, tail, len) != (ssize_t)len) {
         sl_log(SL_LOG_WARN, "mediamtx log not cut", "file", path, "reason", "cannot write it",
                NULL);
-        return;
+        return false;
     }
     sl_log(SL_LOG_INFO, "mediamtx log cut", "file", path, "reason", "over 16 MiB", NULL);
+    return true;
 }

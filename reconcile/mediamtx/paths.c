@@ -4,31 +4,35 @@
  */
 #include "reconcile/mediamtx/paths.h"
 
+#include "reconcile/mediamtx/sources.h"
+
 enum kind {
     KIND_STRING,
     KIND_BOOL,
     KIND_COUNT,
     KIND_TRACKS,
-    KIND_FIXED /* always written with this value, never compared */
+    KIND_ZERO, /* always "0s", which MediaMTX shows as "" */
+    KIND_NO    /* always false */
 };
 
 struct row {
     const char *key;
     enum kind kind;
     size_t offset, size;
-    const char *fixed;
 };
 
 #define MEMBER(m) offsetof(struct sl_path_conf, m), sizeof(((struct sl_path_conf *)0)->m)
 
 static const struct row rows[] = {
-    {"source", KIND_STRING, MEMBER(source), NULL},
-    {"overridePublisher", KIND_BOOL, MEMBER(override_publisher), NULL},
-    {"maxReaders", KIND_COUNT, MEMBER(max_readers), NULL},
-    {"record", KIND_BOOL, MEMBER(record), NULL},
-    {"recordDeleteAfter", KIND_FIXED, 0, 0, "0s"}, /* retention is ours */
-    {"alwaysAvailable", KIND_BOOL, MEMBER(always_available), NULL},
-    {"alwaysAvailableTracks", KIND_TRACKS, MEMBER(tracks), NULL},
+    {"source", KIND_STRING, MEMBER(source)},
+    {"sourceOnDemand", KIND_NO, 0, 0},
+    {"rtspTransport", KIND_STRING, MEMBER(rtsp_transport)},
+    {"overridePublisher", KIND_BOOL, MEMBER(override_publisher)},
+    {"maxReaders", KIND_COUNT, MEMBER(max_readers)},
+    {"record", KIND_BOOL, MEMBER(record)},
+    {"recordDeleteAfter", KIND_ZERO, 0, 0}, /* retention is ours */
+    {"alwaysAvailable", KIND_BOOL, MEMBER(always_available)},
+    {"alwaysAvailableTracks", KIND_TRACKS, MEMBER(tracks)},
 };
 
 /* Codecs of alwaysAvailableTracks and their lowest sample rate; 0: takes no rate, no channels. */
@@ -49,6 +53,8 @@ static int codec_find(const char *name)
 
 void sl_mtx_path_normal(struct sl_path_conf *conf)
 {
+    if (!*conf->rtsp_transport || !sl_mtx_source_is_rtsp(conf->source))
+        strcpy(conf->rtsp_transport, "automatic");
     if (!conf->always_available)
         memset(&conf->tracks, 0, sizeof(conf->tracks));
     for (int i = 0; i < conf->tracks.count; i++) {
@@ -63,7 +69,7 @@ void sl_mtx_path_normal(struct sl_path_conf *conf)
 }
 
 /* Names as in docs/adr: segments of letters, digits, _ . - joined by one slash. */
-static bool name_ok(const char *name)
+bool sl_mtx_name_ok(const char *name)
 {
     bool start = true;
 
@@ -78,6 +84,12 @@ static bool name_ok(const char *name)
         start = *c == '/';
     }
     return !start;
+}
+
+static bool transport_ok(const char *transport)
+{
+    return !*transport || strcmp(transport, "automatic") == 0 || strcmp(transport, "tcp") == 0 ||
+           strcmp(transport, "udp") == 0;
 }
 
 static int track_check(const struct sl_path_conf *conf, const struct sl_track *track,
@@ -101,11 +113,14 @@ static int track_check(const struct sl_path_conf *conf, const struct sl_track *t
 
 int sl_mtx_path_check(const struct sl_path_conf *conf, struct sl_err *err)
 {
-    if (!name_ok(conf->name))
+    if (!sl_mtx_name_ok(conf->name))
         return sl_err_set(err, SL_ERR_HUMAN, 0, "NameRefused", "%s cannot name a path", conf->name);
-    if (strcmp(conf->source, "publisher") != 0)
-        return sl_err_set(err, SL_ERR_BUG, 0, "SourceRefused", "path %s: source %s is not known",
-                          conf->name, conf->source);
+    if (sl_mtx_source_check(conf->source, err) < 0)
+        return sl_err_wrap(err, "path %s", conf->name);
+    if (!transport_ok(conf->rtsp_transport))
+        return sl_err_set(err, SL_ERR_BUG, 0, "TransportRefused",
+                          "path %s: rtspTransport %s is not known", conf->name,
+                          conf->rtsp_transport);
     if (conf->max_readers < 0)
         return sl_err_set(err, SL_ERR_BUG, 0, "ReadersRefused", "path %s: maxReaders is negative",
                           conf->name);
@@ -162,8 +177,11 @@ json_t *sl_mtx_path_to_json(const struct sl_path_conf *conf)
         case KIND_TRACKS:
             value = tracks_to_json(at);
             break;
-        case KIND_FIXED:
-            value = json_string(rows[i].fixed);
+        case KIND_ZERO:
+            value = json_string("0s");
+            break;
+        case KIND_NO:
+            value = json_false();
             break;
         }
         json_object_set_new(object, rows[i].key, value);
@@ -212,8 +230,12 @@ static int text_from_json(const json_t *value, char *ret, size_t size)
     return 0;
 }
 
-static int row_from_json(const struct row *row, const json_t *value, void *at)
+/* -1: not as MediaMTX gives it. A key that is the same in all our paths only tells whether it is.
+ */
+static int row_from_json(const struct row *row, const json_t *value, struct sl_path_conf *conf)
 {
+    void *at = (char *)conf + row->offset;
+
     switch (row->kind) {
     case KIND_STRING:
         return text_from_json(value, at, row->size);
@@ -225,8 +247,12 @@ static int row_from_json(const struct row *row, const json_t *value, void *at)
         return json_is_integer(value) ? 0 : -1;
     case KIND_TRACKS:
         return tracks_from_json(value, at);
-    case KIND_FIXED:
-        break;
+    case KIND_ZERO:
+        conf->altered |= !sl_streq(json_string_value(value), "");
+        return json_is_string(value) ? 0 : -1;
+    case KIND_NO:
+        conf->altered |= !json_is_false(value);
+        return json_is_boolean(value) ? 0 : -1;
     }
     return 0;
 }
@@ -242,7 +268,7 @@ int sl_mtx_path_from_json(const json_t *object, struct sl_path_conf *ret)
     for (size_t i = 0; i < SL_COUNT(rows); i++) {
         const json_t *value = json_object_get(object, rows[i].key);
 
-        if (row_from_json(&rows[i], value, (char *)&conf + rows[i].offset) < 0)
+        if (row_from_json(&rows[i], value, &conf) < 0)
             return -1;
     }
     *ret = conf;

@@ -376,9 +376,14 @@ int sl_supervise_spawn(struct sl_supervise *s, const char *reason, struct sl_err
     return 0;
 }
 
-void sl_supervise_tend(struct sl_supervise *s)
+const char *sl_supervise_log(const struct sl_supervise *s)
 {
-    sl_mtx_log_cut(s->log);
+    return s->log;
+}
+
+bool sl_supervise_tend(struct sl_supervise *s)
+{
+    return sl_mtx_log_cut(s->log);
 }
 
 static bool gone(struct sl_supervise *s, int ms)

@@ -30,8 +30,9 @@ void sl_supervise_free(struct sl_supervise *supervise);     /* the process goes 
 int sl_supervise_pid(const struct sl_supervise *supervise); /* 0: none runs */
 int sl_supervise_spawn(struct sl_supervise *supervise, const char *reason,
                        struct sl_err *err) SL_MUST;
-/* Now and then: cuts the log in place at 16 MiB. */
-void sl_supervise_tend(struct sl_supervise *supervise);
+const char *sl_supervise_log(const struct sl_supervise *supervise); /* its file */
+/* Now and then: cuts the log in place at 16 MiB; true when it did. */
+bool sl_supervise_tend(struct sl_supervise *supervise);
 /* SIGTERM, 5 s, SIGKILL; blocking. `died` is not called. */
 void sl_supervise_stop(struct sl_supervise *supervise, const char *reason);
 bool sl_mtx_version_ok(const char *version); /* "v1.20.1" or newer */

@@ -3,6 +3,8 @@
  */
 #include "reconcile/mediamtx/wanted.h"
 
+#include "reconcile/mediamtx/sources.h"
+
 bool sl_mtx_path_same(const struct sl_path_conf *a, const struct sl_path_conf *b)
 {
     struct sl_path_conf x = *a, y = *b;
@@ -36,6 +38,7 @@ void sl_wanted_clear(struct sl_wanted *w)
     drop_removed(w);
     free(w->list);
     free(w->rejected);
+    free(w->users);
     memset(w, 0, sizeof(*w));
 }
 
@@ -47,6 +50,7 @@ void sl_wanted_reject(struct sl_wanted *w, const struct sl_path_conf *conf, cons
     one = &w->rejected[w->rejected_count++];
     one->conf = *conf;
     snprintf(one->text, sizeof(one->text), "%s", text ? text : "refused");
+    sl_mtx_scrub(conf->source, one->text);
     w->version++;
 }
 
@@ -101,6 +105,37 @@ void sl_wanted_set(struct sl_wanted *w, const struct sl_path_conf *paths, size_t
     }
 }
 
+void sl_wanted_users(struct sl_wanted *w, const struct sl_publish_user *users, size_t count)
+{
+    struct sl_mtx_user *list = sl_alloc((count + 1) * sizeof(*list));
+    char hash[SL_SHA_HEX];
+    size_t kept = 0;
+
+    memset(&w->no_user, 0, sizeof(w->no_user));
+    for (size_t i = 0; i < count; i++) {
+        struct sl_err err = {0};
+
+        if (sl_mtx_user_of(&users[i], &list[kept], &err) == 0) {
+            kept++;
+        } else if (!*w->no_user.text) {
+            snprintf(w->no_user.conf.name, sizeof(w->no_user.conf.name), "%s", users[i].path);
+            snprintf(w->no_user.text, sizeof(w->no_user.text), "%.255s", err.text);
+        }
+    }
+    sl_mtx_users_hash(list, kept, hash);
+    if (w->users && strcmp(hash, w->users_hash) == 0) {
+        free(list);
+        return;
+    }
+    if (w->users || kept)
+        w->version++;
+    free(w->users);
+    w->users = list;
+    w->users_count = kept;
+    w->users_refused = false;
+    memcpy(w->users_hash, hash, sizeof(hash));
+}
+
 size_t sl_wanted_accepted(const struct sl_wanted *w, struct sl_path_conf **ret)
 {
     struct sl_path_conf *list = sl_alloc((w->count + 1) * sizeof(*list));
@@ -116,8 +151,9 @@ size_t sl_wanted_accepted(const struct sl_wanted *w, struct sl_path_conf **ret)
 void sl_ops_clear(struct sl_ops *ops)
 {
     for (size_t i = 0; i < ops->count; i++)
-        free((char *)(uintptr_t)(ops->list[i].conf ? (const char *)ops->list[i].conf
-                                                   : ops->list[i].name));
+        free((char *)(uintptr_t)(ops->list[i].conf    ? (const char *)ops->list[i].conf
+                                 : ops->list[i].users ? ops->list[i].users
+                                                      : ops->list[i].name));
     free(ops->list);
     memset(ops, 0, sizeof(*ops));
 }
@@ -132,17 +168,21 @@ static void add_write(struct sl_ops *ops, const struct sl_path_conf *conf, const
     struct sl_path_conf *copy = sl_alloc(sizeof(*copy));
 
     *copy = *conf;
-    ops->list[ops->count++] = (struct sl_op){copy->name, copy, reason, false};
+    ops->list[ops->count++] = (struct sl_op){.name = copy->name, .conf = copy, .reason = reason};
 }
 
-void sl_wanted_diff(const struct sl_wanted *w, const struct sl_mtx_confs *confs, struct sl_ops *ret)
+void sl_wanted_diff(const struct sl_wanted *w, const struct sl_mtx_confs *confs, char *users,
+                    struct sl_ops *ret)
 {
     sl_ops_clear(ret);
-    ret->list = sl_alloc((w->count + w->removed_count + 1) * sizeof(*ret->list));
+    ret->list = sl_alloc((w->count + w->removed_count + 2) * sizeof(*ret->list));
     for (size_t i = 0; i < w->removed_count; i++)
         if (!sl_mtx_path_find(w->list, w->count, w->removed[i]) &&
             sl_mtx_path_find(confs->list, confs->count, w->removed[i]))
             add_removal(ret, w->removed[i]);
+    if (users)
+        ret->list[ret->count++] =
+            (struct sl_op){.name = "", .users = users, .reason = "users differ"};
     for (size_t i = 0; i < w->count; i++) {
         const struct sl_path_conf *is =
             sl_mtx_path_find(confs->list, confs->count, w->list[i].name);
@@ -159,7 +199,8 @@ bool sl_ops_open(const struct sl_ops *ops, const struct sl_mtx_confs *confs)
         const struct sl_op *op = &ops->list[i];
         const struct sl_path_conf *is = sl_mtx_path_find(confs->list, confs->count, op->name);
 
-        if (!op->refused && (op->conf ? !is || !sl_mtx_path_same(op->conf, is) : is != NULL))
+        if (!op->refused && !op->users &&
+            (op->conf ? !is || !sl_mtx_path_same(op->conf, is) : is != NULL))
             return true;
     }
     return false;

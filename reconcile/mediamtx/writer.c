@@ -2,76 +2,14 @@
  * The writer's steps. While one is under way nothing else is written: a file reload would wipe
  * an API change made beside it. wanted.c says what differs. Layer: mediamtx.
  */
-#include "reconcile/mediamtx/writer.h"
+#include "reconcile/mediamtx/writer_impl.h"
 
-#include "reconcile/base/file.h"
-#include "reconcile/base/log.h"
-#include "reconcile/base/time.h"
-#include "reconcile/mediamtx/wanted.h"
-#include <fcntl.h>
-
-#define QUEUE        42
-#define POLL_MS      10   /* or as long as the last one took: each clones its configuration */
-#define LOAD_US      100  /* a path, at least, to load a file */
-#define UNSEEN_MS    1200 /* not loaded by then: the event was dropped, rename again */
-#define ROUNDS       5
-#define DEAF_MS      1010 /* MediaMTX drops file events this long after a reload */
-#define PERSIST_MS   2000
-#define PERSIST_CAP  10000
-#define READBACK_MS  20
-#define READBACK_MAX 50
-#define READ_EACH                                                                                  \
-    8 /* up to so many API changes are read back one by one, cheaper than the list                 \
-       */
-#define FILE_RETRY_MS 30000
-
-enum step {
-    STEP_IDLE,
-    STEP_API,      /* one replace or delete is under way */
-    STEP_READBACK, /* until MediaMTX shows them */
-    STEP_DEAF,     /* waiting until it would hear of the file */
-    STEP_RENAME,   /* rendered, being put in place by a worker */
-    STEP_POLL,     /* until it shows the generation */
-    STEP_CONFS     /* and the paths that came with it */
-};
-
-struct render_job {
-    struct sl_writer *writer; /* NULL: freed meanwhile */
-    char *name, *text;
-    struct sl_err err;
-    void (*done)(void *user, const struct sl_err *err);
-    void *user;
-};
-
-struct sl_writer {
-    struct sl_writer_options options;
-    enum sl_writer_mode mode;
-    enum step step;
-    struct sl_timer *timer, *persist;
-    struct sl_wanted wanted;
-    struct sl_mtx_confs *confs; /* what is; NULL: not known */
-    bool connected;
-    uint64_t running;    /* generation that MediaMTX shows */
-    uint64_t generation; /* newest rendered */
-    uint64_t epoch;
-    bool from_file;    /* restarted or first contact: the next write is a file */
-    bool persisting;   /* the file write under way changes nothing but the file */
-    uint64_t filed;    /* wanted.version that the file holds */
-    uint64_t writing;  /* wanted.version of the file under way */
-    int64_t loaded_at; /* MediaMTX loaded a file then (CLOCK_MONOTONIC), 0: long ago */
-    int64_t renamed_at, asked_at, persist_since, broken_until;
-    int rounds, reads;
-    struct sl_ops ops;
-    size_t op;
-    struct render_job *job;
-    char *text; /* the file under way */
-    void (*render_done)(void *user, const struct sl_err *err);
-    void *render_user;
-    char error[256];
-};
+#define PERSIST_MS  2000
+#define PERSIST_CAP 10000
+#define HOLD_MS     500
+#define HOLD_MAX_MS 5000
 
 static void kick(struct sl_writer *w);
-static void read_confs(struct sl_writer *w);
 
 bool sl_writer_by_api(size_t changes, size_t paths, int64_t wait)
 {
@@ -82,7 +20,7 @@ bool sl_writer_by_api(size_t changes, size_t paths, int64_t wait)
     return api <= file;
 }
 
-static void enter(struct sl_writer *w, enum step step)
+void writer_enter(struct sl_writer *w, enum writer_step step)
 {
     w->step = step;
     w->epoch++;
@@ -90,7 +28,7 @@ static void enter(struct sl_writer *w, enum step step)
 
 static void idle(struct sl_writer *w)
 {
-    enter(w, STEP_IDLE);
+    writer_enter(w, WRITER_IDLE);
     sl_mtx_cancel(w->options.client, w);
     w->persisting = false;
     sl_timer_at(w->timer, 0);
@@ -98,7 +36,7 @@ static void idle(struct sl_writer *w)
     w->text = NULL;
 }
 
-static void persist_later(struct sl_writer *w)
+void writer_persist_later(struct sl_writer *w)
 {
     int64_t now = sl_now_mono(), at = now + PERSIST_MS;
 
@@ -111,278 +49,130 @@ static void persist_later(struct sl_writer *w)
     sl_timer_at(w->persist, at);
 }
 
-static void outcome(struct sl_writer *w)
+void writer_outcome(struct sl_writer *w)
 {
     idle(w);
+    if (w->held_until <= sl_now_mono())
+        w->hold = 0;
     kick(w);
     w->options.changed(w->options.user);
 }
 
-/* --- by the file --------------------------------------------------------------------------- */
-
-static void job_work(void *user)
+void writer_hold(struct sl_writer *w)
 {
-    struct render_job *job = user;
-
-    if (sl_file_replace(AT_FDCWD, job->name, job->text, strlen(job->text), 0640, 0, &job->err) == 0)
-        job->err.class = SL_ERR_NONE;
+    w->hold = w->hold ? 2 * w->hold : HOLD_MS;
+    if (w->hold > HOLD_MAX_MS)
+        w->hold = HOLD_MAX_MS;
+    w->held_until = sl_now_mono() + w->hold;
 }
 
-static void job_done(void *user)
+void writer_failed(struct sl_writer *w)
 {
-    struct render_job *job = user;
-
-    if (job->writer) {
-        job->writer->job = NULL;
-        job->done(job->user, job->err.class ? &job->err : NULL);
-    }
-    free(job->name);
-    free(job->text);
-    free(job);
+    w->stale = true;
+    writer_hold(w);
+    writer_outcome(w);
 }
 
-static void put_file(struct sl_writer *w, const char *text,
-                     void (*done)(void *user, const struct sl_err *err), void *user)
-{
-    struct render_job *job = sl_alloc(sizeof(*job));
-
-    *job = (struct render_job){.writer = w,
-                               .name = sl_strdup(sl_mtx_file_name(w->options.file)),
-                               .text = sl_strdup(text),
-                               .done = done,
-                               .user = user};
-    if (w->job) /* of a write that was given up when MediaMTX went */
-        w->job->writer = NULL;
-    w->job = job;
-    sl_loop_job(w->options.loop, QUEUE, job_work, job_done, job);
-}
-
-static char *render(struct sl_writer *w)
-{
-    char marker[SL_MTX_HASH];
-    struct sl_path_conf *paths;
-    size_t count = sl_wanted_accepted(&w->wanted, &paths);
-    char *text;
-
-    sl_mtx_hash_random(marker);
-    if (w->running > w->generation)
-        w->generation = w->running;
-    w->generation++;
-    w->writing = w->wanted.version;
-    text = sl_mtx_file_render(w->options.file, paths, count, w->generation, marker);
-    free(paths);
-    return text;
-}
-
-static void file_failed(struct sl_writer *w, const char *reason)
-{
-    snprintf(w->error, sizeof(w->error), "%s: %.180s", sl_mtx_file_name(w->options.file), reason);
-    sl_log(SL_LOG_WARN, "mediamtx file not taken, going on by API", "file",
-           sl_mtx_file_name(w->options.file), "reason", reason, NULL);
-    w->broken_until = sl_now_mono() + FILE_RETRY_MS;
-    w->from_file = false;
-    outcome(w);
-}
-
-static void renamed(void *user, const struct sl_err *err)
-{
-    struct sl_writer *w = user;
-
-    if (w->step != STEP_RENAME)
-        return;
-    if (err) {
-        file_failed(w, err->text);
-        return;
-    }
-    w->renamed_at = sl_now_mono();
-    enter(w, STEP_POLL);
-    sl_timer_at(w->timer, w->renamed_at + POLL_MS + (int64_t)w->wanted.count * LOAD_US / 1000);
-}
-
-static void rename_file(struct sl_writer *w)
-{
-    enter(w, STEP_RENAME);
-    w->rounds++;
-    put_file(w, w->text, renamed, w);
-}
-
-static void start_file(struct sl_writer *w, const char *reason)
-{
-    int64_t hears = w->loaded_at ? w->loaded_at + DEAF_MS : 0;
-
-    w->rounds = 0;
-    w->text = render(w);
-    sl_log(SL_LOG_INFO, "mediamtx file written", "file", sl_mtx_file_name(w->options.file),
-           "file_generation", sl_num((long long)w->generation), "paths",
-           sl_num((long long)w->wanted.count), "reason", reason, NULL);
-    if (hears > sl_now_mono()) {
-        enter(w, STEP_DEAF);
-        sl_timer_at(w->timer, hears);
-    } else {
-        rename_file(w);
-    }
-}
-
-static void polled(void *user, long status, void *parsed, const char *error)
-{
-    struct sl_writer *w = user;
-    struct sl_mtx_global *global = parsed;
-    int64_t now = sl_now_mono();
-
-    (void)status;
-    (void)error; /* its servers may be restarting: the next poll tells */
-    if (global)
-        w->running = global->generation;
-    free(global);
-    if (w->step != STEP_POLL)
-        return;
-    if (w->running == w->generation) {
-        w->loaded_at = now;
-        w->filed = w->writing;
-        w->from_file = false;
-        w->persist_since = 0;
-        w->error[0] = 0;
-        enter(w, STEP_CONFS);
-        read_confs(w);
-    } else if (now - w->renamed_at < UNSEEN_MS) {
-        int64_t took = now - w->asked_at;
-
-        sl_timer_at(w->timer, now + (took > POLL_MS ? took : POLL_MS));
-    } else if (w->rounds < ROUNDS) {
-        sl_log(SL_LOG_DEBUG, "mediamtx file renamed again", "reason", "not loaded after 1.2 s",
-               NULL);
-        rename_file(w);
-    } else {
-        file_failed(w, "MediaMTX does not load it (does it watch this file?)");
-    }
-}
-
-/* --- by the API ---------------------------------------------------------------------------- */
-
-static void api_next(struct sl_writer *w);
-static void op_read(void *user, long status, void *parsed, const char *error);
-
-/* Whatever is now is read again by the engine, then decided again. */
-static void give_up(struct sl_writer *w, const struct sl_op *op, const char *reason)
-{
-    sl_log(SL_LOG_WARN, "mediamtx write failed", "path", op->name, "reason", reason, NULL);
-    free(w->confs);
-    w->confs = NULL;
-    outcome(w);
-}
-
-static void api_answered(void *user, long status, void *parsed, const char *error)
-{
-    struct sl_writer *w = user;
-    struct sl_op *op = &w->ops.list[w->op];
-
-    free(parsed);
-    if (w->step != STEP_API)
-        return;
-    if (status == 400 && op->conf) {
-        op->refused = true;
-        sl_wanted_reject(&w->wanted, op->conf, error);
-        sl_log(SL_LOG_ERROR, "mediamtx refuses a path", "path", op->name, "reason", error, NULL);
-    } else if (status != 200 && !(status == 404 && !op->conf)) {
-        give_up(w, op, error);
-        return;
-    } else if (w->ops.count <= READ_EACH) {
-        enter(w, STEP_READBACK);
-        w->reads = 0;
-        sl_mtx_call_get(w->options.client, op->name, op_read, w);
-        return;
-    }
-    w->op++;
-    api_next(w);
-}
-
-static void api_done(struct sl_writer *w)
-{
-    persist_later(w);
-    outcome(w);
-}
-
-static void api_next(struct sl_writer *w)
-{
-    const struct sl_op *op = &w->ops.list[w->op];
-
-    w->reads = 0;
-    if (w->op == w->ops.count && w->ops.count <= READ_EACH) {
-        api_done(w);
-        return;
-    }
-    if (w->op == w->ops.count) {
-        enter(w, STEP_READBACK);
-        read_confs(w);
-        return;
-    }
-    enter(w, STEP_API);
-    sl_log(SL_LOG_INFO, op->conf ? "mediamtx path set" : "mediamtx path removed", "path", op->name,
-           "reason", op->reason, NULL);
-    if (op->conf)
-        sl_mtx_call_replace(w->options.client, op->conf, api_answered, w);
-    else
-        sl_mtx_call_delete(w->options.client, op->name, api_answered, w);
-}
-
-/* One path after its change: MediaMTX says 200 before it is applied. */
-static void op_read(void *user, long status, void *parsed, const char *error)
-{
-    struct sl_writer *w = user;
-    const struct sl_op *op = &w->ops.list[w->op];
-    sl_autofree struct sl_path_conf *is = parsed;
-
-    if (w->step != STEP_READBACK)
-        return;
-    if (!is && status != 404) {
-        give_up(w, op, error);
-        return;
-    }
-    if ((op->conf ? is && sl_mtx_path_same(op->conf, is) : !is) || ++w->reads >= READBACK_MAX) {
-        sl_mtx_confs_put(&w->confs, op->name, is);
-        w->op++;
-        api_next(w);
-        return;
-    }
-    sl_timer_at(w->timer, sl_now_mono() + READBACK_MS / 4);
-}
+/* --- reading all paths back ------------------------------------------------------------------ */
 
 static void confs_read(void *user, long status, void *parsed, const char *error)
 {
     struct sl_writer *w = user;
-    bool api = w->step == STEP_READBACK;
+    bool api = w->step == WRITER_READBACK;
 
     (void)status;
-    if (!api && w->step != STEP_CONFS) {
+    if (!api && w->step != WRITER_CONFS) {
         free(parsed);
         return;
     }
     if (!parsed) {
         sl_log(SL_LOG_DEBUG, "mediamtx not read back", "reason", error, NULL);
-        free(w->confs);
-        w->confs = NULL;
-        outcome(w);
+        writer_failed(w);
         return;
     }
     free(w->confs);
     w->confs = parsed;
-    if (sl_ops_open(&w->ops, w->confs) && ++w->reads < READBACK_MAX) {
-        sl_timer_at(w->timer, sl_now_mono() + READBACK_MS); /* 200 comes before it is applied */
-        return;
+    w->stale = false;
+    if (sl_ops_open(&w->ops, w->confs)) {
+        if (++w->reads < WRITER_READBACK_MAX) { /* 200 comes before it is applied */
+            sl_timer_at(w->timer, sl_now_mono() + WRITER_READBACK_MS);
+            return;
+        }
+        writer_hold(w);
     }
     if (api)
-        api_done(w);
-    else
-        outcome(w);
+        writer_persist_later(w);
+    writer_outcome(w);
 }
 
-static void read_confs(struct sl_writer *w)
+void writer_read_confs(struct sl_writer *w)
 {
     sl_mtx_call(w->options.client, "GET", SL_MTX_GET_CONFS, NULL, sl_mtx_parse_confs, confs_read,
                 w);
 }
 
 /* --- deciding ------------------------------------------------------------------------------ */
+
+struct sl_mtx_content writer_content(const struct sl_writer *w, const char *marker)
+{
+    struct sl_mtx_content content = {.marker = marker, .generation = w->running};
+    struct sl_path_conf *paths;
+
+    content.count = sl_wanted_accepted(&w->wanted, &paths);
+    content.paths = paths;
+    if (!w->wanted.users_refused) {
+        content.users = w->wanted.users;
+        content.users_count = w->wanted.users_count;
+    }
+    if (!content.generation)
+        content.generation = w->generation;
+    return content;
+}
+
+/* NULL: they are not ours. */
+static json_t *wanted_users(struct sl_writer *w, char ret_hash[SL_SHA_HEX])
+{
+    char marker[SL_MTX_HASH];
+    struct sl_mtx_content content;
+    json_t *users;
+
+    sl_mtx_hash_random(marker);
+    content = writer_content(w, marker);
+    sl_mtx_users_hash(content.users, content.users_count, ret_hash);
+    users = sl_mtx_file_users(w->options.file, &content);
+    free((void *)(uintptr_t)content.paths);
+    return users;
+}
+
+/* The body of the change, NULL: they are as wanted, not ours, or not known. */
+static char *users_change(struct sl_writer *w)
+{
+    char hash[SL_SHA_HEX], shape[SL_SHA_HEX], *body = NULL;
+    json_t *users;
+
+    if (!w->options.file || !*w->users_seen)
+        return NULL;
+    if (w->users_shape_of == w->wanted.version + 1 && strcmp(w->users_seen, w->users_shape) == 0 &&
+        strcmp(w->users_set, w->users_op) == 0)
+        return NULL; /* nothing moved since it was last compared */
+    users = wanted_users(w, hash);
+    if (!users)
+        return NULL;
+    sl_mtx_users_shape(users, shape);
+    memcpy(w->users_shape, shape, sizeof(shape));
+    memcpy(w->users_op, hash, sizeof(hash));
+    w->users_shape_of = w->wanted.version + 1;
+    if (!*w->users_set && !w->wanted.users_count)
+        memcpy(w->users_set, hash, sizeof(hash)); /* none: there is nothing but the shape */
+    if (strcmp(shape, w->users_seen) == 0 && strcmp(hash, w->users_set) == 0) {
+        json_decref(users);
+        return NULL;
+    }
+    users = json_pack("{s:o}", "authInternalUsers", users);
+    body = json_dumps(users, JSON_COMPACT);
+    json_decref(users);
+    return body;
+}
 
 static bool file_usable(const struct sl_writer *w)
 {
@@ -391,28 +181,33 @@ static bool file_usable(const struct sl_writer *w)
 
 static void kick(struct sl_writer *w)
 {
-    int64_t now = sl_now_mono(), wait = w->loaded_at ? w->loaded_at + DEAF_MS - now : 0;
+    int64_t now = sl_now_mono(), wait = w->loaded_at ? w->loaded_at + WRITER_DEAF_MS - now : 0;
     bool api;
 
-    if (w->step != STEP_IDLE || !w->connected || !w->confs || !w->wanted.given || w->job)
+    if (w->step != WRITER_IDLE || !w->connected || !w->confs || w->stale || !w->wanted.given ||
+        w->job)
         return;
-    sl_wanted_diff(&w->wanted, w->confs, &w->ops);
+    if (w->held_until > now) {
+        sl_timer_at(w->timer, w->held_until);
+        return;
+    }
+    sl_wanted_diff(&w->wanted, w->confs, users_change(w), &w->ops);
     w->op = 0;
     if (file_usable(w) && w->from_file) {
-        start_file(w, "first contact: users and paths in one step");
+        writer_file_start(w, "first contact: users and paths in one step");
         return;
     }
     if (w->ops.count == 0) {
         if (w->options.file && w->filed != w->wanted.version && !w->persist_since)
-            persist_later(w);
+            writer_persist_later(w);
         return;
     }
     api = !file_usable(w) || (w->mode == SL_WRITER_AUTO &&
                               sl_writer_by_api(w->ops.count, w->confs->count, wait > 0 ? wait : 0));
     if (api)
-        api_next(w);
+        writer_api_next(w);
     else
-        start_file(w, "paths differ in many places");
+        writer_file_start(w, "the configuration differs in many places");
 }
 
 static void timer(void *user)
@@ -420,26 +215,23 @@ static void timer(void *user)
     struct sl_writer *w = user;
 
     switch (w->step) {
-    case STEP_DEAF:
-        rename_file(w);
+    case WRITER_IDLE:
+        kick(w);
         break;
-    case STEP_POLL:
-        w->asked_at = sl_now_mono();
-        sl_mtx_call(w->options.client, "GET", SL_MTX_GET_GLOBAL, NULL, sl_mtx_parse_global, polled,
-                    w);
+    case WRITER_DEAF:
+        writer_file_rename(w);
         break;
-    case STEP_READBACK:
-        if (w->ops.count <= READ_EACH)
-            sl_mtx_call_get(w->options.client, w->ops.list[w->op].name, op_read, w);
-        else
-            read_confs(w);
+    case WRITER_POLL:
+        writer_file_poll(w);
         break;
-    case STEP_CONFS:
-        read_confs(w);
+    case WRITER_READBACK:
+        writer_api_read(w);
         break;
-    case STEP_IDLE:
-    case STEP_API:
-    case STEP_RENAME:
+    case WRITER_CONFS:
+        writer_read_confs(w);
+        break;
+    case WRITER_API:
+    case WRITER_RENAME:
         break;
     }
 }
@@ -449,14 +241,14 @@ static void persist(void *user)
     struct sl_writer *w = user;
 
     w->persist_since = 0;
-    if (!w->connected || !w->confs || w->filed == w->wanted.version)
+    if (!w->connected || !w->confs || w->stale || w->filed == w->wanted.version)
         return;
-    if (w->step != STEP_IDLE || w->job || !file_usable(w)) {
+    if (w->step != WRITER_IDLE || w->job || !file_usable(w)) {
         sl_timer_at(w->persist, sl_now_mono() + PERSIST_MS);
         return;
     }
     w->persisting = true;
-    start_file(w, "API changes are kept for MediaMTX's next start");
+    writer_file_start(w, "API changes are kept for MediaMTX's next start");
 }
 
 /* --- from outside -------------------------------------------------------------------------- */
@@ -469,6 +261,7 @@ struct sl_writer *sl_writer_new(const struct sl_writer_options *options)
     w->timer = sl_timer_new(options->loop, timer, w);
     w->persist = sl_timer_new(options->loop, persist, w);
     w->filed = UINT64_MAX;
+    sl_wanted_users(&w->wanted, NULL, 0);
     if (options->file)
         w->generation = sl_mtx_file_generation(options->file);
     return w;
@@ -478,8 +271,7 @@ void sl_writer_free(struct sl_writer *w)
 {
     if (!w)
         return;
-    if (w->job)
-        w->job->writer = NULL;
+    writer_file_drop(w);
     sl_timer_free(w->timer);
     sl_timer_free(w->persist);
     sl_wanted_clear(&w->wanted);
@@ -492,6 +284,11 @@ void sl_writer_free(struct sl_writer *w)
 void sl_writer_mode(struct sl_writer *w, enum sl_writer_mode mode)
 {
     w->mode = mode;
+}
+
+void sl_writer_want_users(struct sl_writer *w, const struct sl_publish_user *users, size_t count)
+{
+    sl_wanted_users(&w->wanted, users, count);
 }
 
 void sl_writer_want(struct sl_writer *w, const struct sl_path_conf *paths, size_t count,
@@ -508,21 +305,48 @@ uint64_t sl_writer_epoch(const struct sl_writer *w)
 
 void sl_writer_seen(struct sl_writer *w, struct sl_mtx_confs *confs, uint64_t epoch)
 {
-    if (w->step != STEP_IDLE || epoch != w->epoch) {
+    if (w->step != WRITER_IDLE || epoch != w->epoch) {
         free(confs);
         return;
     }
     free(w->confs);
     w->confs = confs;
+    w->stale = false;
     kick(w);
 }
 
-void sl_writer_connected(struct sl_writer *w, uint64_t generation)
+void sl_writer_seen_global(struct sl_writer *w, const struct sl_mtx_global *global, uint64_t epoch)
 {
-    uint64_t ours = w->generation;
+    if (w->step != WRITER_IDLE || epoch != w->epoch || !w->options.file)
+        return;
+    w->running = global->generation;
+    if (strcmp(w->users_seen, global->users) != 0) {
+        sl_log(SL_LOG_WARN, "mediamtx users were changed", "reason", "not by us", NULL);
+        memcpy(w->users_seen, global->users, sizeof(w->users_seen));
+        w->filed = UINT64_MAX; /* by a file, perhaps */
+    }
+    if (writer_file_moved(w)) {
+        sl_log(SL_LOG_WARN, "mediamtx file was changed", "file", sl_mtx_file_name(w->options.file),
+               "reason", "not by us: it is written again", NULL);
+        w->filed = UINT64_MAX;
+        memset(&w->mark, 0, sizeof(w->mark));
+    }
+    if (w->running && w->running != w->generation)
+        w->from_file = true;
+}
+
+void sl_writer_connected(struct sl_writer *w, const struct sl_mtx_global *global)
+{
+    uint64_t ours = w->generation, generation = global->generation;
 
     w->connected = true;
     w->running = generation;
+    memcpy(w->users_seen, global->users, sizeof(w->users_seen));
+    /* Whose passwords it has is only known when it loaded what we rendered. */
+    if (generation == ours && w->filed != UINT64_MAX)
+        memcpy(w->users_set, w->users_filed, sizeof(w->users_set));
+    else
+        w->users_set[0] = 0;
     if (!w->options.file)
         return;
     /* Its file is the one rendered last, from this template and these users: leave it. */
@@ -539,36 +363,28 @@ void sl_writer_lost(struct sl_writer *w)
     w->confs = NULL;
     w->loaded_at = 0;
     w->broken_until = 0;
+    w->held_until = w->hold = 0;
+    w->stale = false;
 }
 
-static void rendered(void *user, const struct sl_err *err)
+bool sl_writer_given(const struct sl_writer *w)
 {
-    struct sl_writer *w = user;
-    void (*done)(void *user, const struct sl_err *err) = w->render_done;
-
-    if (!err)
-        w->filed = w->writing;
-    done(w->render_user, err);
+    return w->wanted.given;
 }
 
-void sl_writer_render(struct sl_writer *w, void (*done)(void *user, const struct sl_err *err),
-                      void *user)
+bool sl_writer_stale(const struct sl_writer *w)
 {
-    sl_autofree char *text = render(w);
-
-    w->render_done = done;
-    w->render_user = user;
-    put_file(w, text, rendered, w);
+    return !w->confs || w->stale;
 }
 
 bool sl_writer_busy(const struct sl_writer *w)
 {
-    return w->step != STEP_IDLE && !w->persisting;
+    return w->step != WRITER_IDLE && !w->persisting;
 }
 
 bool sl_writer_settled(const struct sl_writer *w)
 {
-    return w->step == STEP_IDLE && w->confs && w->ops.count == 0 &&
+    return w->step == WRITER_IDLE && w->confs && !w->stale && w->ops.count == 0 &&
            (!w->options.file || w->filed == w->wanted.version);
 }
 
@@ -584,14 +400,17 @@ const struct sl_path_conf *sl_writer_wanted(const struct sl_writer *w, const cha
 
 bool sl_writer_rejected(const struct sl_writer *w, const char **ret_path, const char **ret_text)
 {
-    if (!w->wanted.rejected_count)
+    const struct sl_refused *refused =
+        w->wanted.rejected_count ? &w->wanted.rejected[0] : &w->wanted.no_user;
+
+    if (!*refused->text)
         return false;
-    *ret_path = w->wanted.rejected[0].conf.name;
-    *ret_text = w->wanted.rejected[0].text;
+    *ret_path = refused->conf.name;
+    *ret_text = refused->text;
     return true;
 }
 
 const char *sl_writer_error(const struct sl_writer *w)
 {
-    return w->error;
+    return w->wanted.users_refused ? w->users_error : w->error;
 }

@@ -29,16 +29,22 @@ static json_t *value_json(const struct sl_field *f, const void *object)
     case SL_T_SIZE:
     case SL_T_PATH:
     case SL_T_NAME:
-        return string(*(char *const *)at);
+        return *(char *const *)at ? string(*(char *const *)at) : NULL; /* absent */
     case SL_T_BOOL:
         return json_boolean(*(const bool *)at);
     case SL_T_REAL:
+        if (!f->def && *(const double *)at == 0)
+            return NULL; /* absent: a zero that is given may be out of range */
         return json_real(*(const double *)at);
     case SL_T_INT:
+        if (!f->def && *(const int64_t *)at == 0)
+            return NULL;
         return json_integer(*(const int64_t *)at);
     case SL_T_DURATION:
     case SL_T_RATE:
     case SL_T_BYTES:
+        if (!f->def && *(const int64_t *)at == 0)
+            return NULL;
         sl_scalar_print(f, at, &text);
         v = string(text.data);
         sl_buf_free(&text);
@@ -54,6 +60,8 @@ static json_t *value_json(const struct sl_field *f, const void *object)
     case SL_T_VARIANT:
         return *(void *const *)at ? object_json(f->sub, *(void *const *)at) : NULL;
     case SL_T_STRINGS:
+        if (count == 0)
+            return NULL; /* a set that is given must not be empty */
         v = json_array();
         for (unsigned i = 0; i < count; i++)
             json_array_append_new(v, string((*(char **const *)at)[i]));
@@ -115,6 +123,8 @@ char *sl_desired_json(const struct sl_status *status)
         json_object_set_new(o, "facts",
                             s->past && s->past->facts.count ? sl_facts_to_json(&s->past->facts)
                                                             : json_null());
+        json_object_set_new(o, "swapAvailable",
+                            json_boolean(s->path && s->path->conf.always_available));
         json_object_set_new(o, "readers", json_integer(s->path ? s->path->readers : 0));
         json_object_set_new(o, "spec", object_json(&sl_table_stream_spec, d->spec));
         json_array_append_new(list, o);

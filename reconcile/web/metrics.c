@@ -78,7 +78,7 @@ void web_metrics(const struct sl_status *st, struct sl_buf *out)
     sl_buf_puts(out, "\"} 1\n");
     head(out, "sluice_config_revision_info", "gauge", "Revision of the manifests as applied.");
     sl_buf_puts(out, "sluice_config_revision_info{revision=\"");
-    label(out, st->source.revision);
+    label(out, st->source.last_applied);
     sl_buf_puts(out, "\"} 1\n");
     single(out, "sluice_config_last_reload_successful",
            "1 when every file of the last snapshot was accepted.", st->sum.rejected_files == 0);
@@ -100,6 +100,17 @@ void web_metrics(const struct sl_status *st, struct sl_buf *out)
             sl_buf_printf(out, "%s{stream=\"", per_stream[k].name);
             label(out, st->streams[i].name);
             sl_buf_printf(out, "\"} %.15g\n", value(st, &st->streams[i], (enum per_stream)k));
+        }
+    }
+    head(out, "sluice_stream_readers_by_protocol", "gauge", "Viewers of the stream by protocol.");
+    for (size_t i = 0; i < st->streams_count; i++) {
+        const struct sl_status_stream *s = &st->streams[i];
+
+        for (int k = 0; k < 5; k++) {
+            sl_buf_puts(out, "sluice_stream_readers_by_protocol{stream=\"");
+            label(out, s->name);
+            sl_buf_printf(out, "\",protocol=\"%s\"} %d\n", web_protocols[k],
+                          s->path ? s->path->readers_by[k] : 0);
         }
     }
     single(out, "sluice_deletions_held", "Deletions held by the guard.",

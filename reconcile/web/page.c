@@ -4,69 +4,6 @@
  */
 #include "reconcile/web/web_impl.h"
 
-static const char *const shapes[SL_HEALTH_COUNT] = {
-    [SL_HEALTHY] = "●",   [SL_PROGRESSING] = "◐", [SL_DEGRADED] = "▲",
-    [SL_SUSPENDED] = "○", [SL_MISSING] = "✕",     [SL_HEALTH_UNKNOWN] = "?"};
-static const char *const protocols[5] = {"RTSP", "RTMP", "HLS", "WebRTC", "SRT"};
-
-void web_escape(struct sl_buf *out, const char *s)
-{
-    for (; s && *s; s++) {
-        switch (*s) {
-        case '<':
-            sl_buf_puts(out, "&lt;");
-            break;
-        case '>':
-            sl_buf_puts(out, "&gt;");
-            break;
-        case '&':
-            sl_buf_puts(out, "&amp;");
-            break;
-        case '"':
-            sl_buf_puts(out, "&quot;");
-            break;
-        case '\'':
-            sl_buf_puts(out, "&#39;");
-            break;
-        default:
-            if ((unsigned char)*s >= 0x20 || *s == '\t' || *s == '\n')
-                sl_buf_add(out, s, 1);
-        }
-    }
-}
-
-static void element(struct sl_buf *out, const char *tag, const char *class, const char *text)
-{
-    if (class)
-        sl_buf_printf(out, "<%s class=\"%s\">", tag, class);
-    else
-        sl_buf_printf(out, "<%s>", tag);
-    web_escape(out, text);
-    sl_buf_printf(out, "</%s>", tag);
-}
-
-static void time_text(struct sl_buf *out, int64_t wall)
-{
-    char buf[32];
-
-    if (wall <= 0) {
-        sl_buf_puts(out, "–");
-        return;
-    }
-    sl_time_rfc3339(wall, buf);
-    sl_buf_printf(out, "<time datetime=\"%s\">%.10s %.8s</time>", buf, buf, buf + 11);
-}
-
-static void bitrate_text(struct sl_buf *out, uint64_t bits)
-{
-    if (bits == 0)
-        sl_buf_puts(out, "–");
-    else if (bits < 1000000)
-        sl_buf_printf(out, "%.0f kbit/s", (double)bits / 1e3);
-    else
-        sl_buf_printf(out, "%.2f Mbit/s", (double)bits / 1e6);
-}
-
 static void lack(struct sl_buf *out, size_t n, const char *one, const char *many)
 {
     if (n)
@@ -89,19 +26,11 @@ static void truth(const struct sl_status *st, struct sl_buf *out)
         sl_buf_printf(&missing, "%sMediaMTX is not reachable", missing.len ? ", " : "");
     if (!st->observed.host_up)
         sl_buf_printf(&missing, "%sthe encoder host is down", missing.len ? ", " : "");
-    sl_buf_printf(out, "<section class=\"truth%s\" id=\"truth\"><p>Revision <code>",
+    sl_buf_printf(out, "<section class=\"truth%s\" id=\"truth\"><p>Revision ",
                   missing.len == 0                               ? ""
                   : st->sum.rejected_files || !engine->reachable ? " bad"
                                                                  : " not");
-    if (strlen(revision) > 20 && strspn(revision, "0123456789abcdef") == strlen(revision)) {
-        char brief[13];
-
-        snprintf(brief, sizeof(brief), "%.12s", revision);
-        web_escape(out, brief);
-    } else {
-        web_escape(out, revision);
-    }
-    sl_buf_puts(out, "</code>");
+    web_revision(out, revision);
     if (st->source.ref && *st->source.ref) {
         sl_buf_puts(out, " on ");
         web_escape(out, st->source.ref);
@@ -114,117 +43,24 @@ static void truth(const struct sl_status *st, struct sl_buf *out)
     sl_buf_free(&missing);
     if (!engine->reachable && engine->error[0]) {
         sl_buf_puts(out, "<p>MediaMTX: ");
-        web_escape(out, engine->error);
+        web_message_text(out, engine->error);
         sl_buf_puts(out, "</p>");
     } else if (engine->reachable) {
         sl_buf_puts(out, "<p class=\"dim\">MediaMTX ");
         web_escape(out, engine->version);
         sl_buf_printf(out, " · %zu ready of %zu · %d viewers · ", st->sum.ready, st->streams_count,
                       st->sum.readers);
-        bitrate_text(out, st->sum.bitrate);
+        web_bitrate(out, st->sum.bitrate);
         sl_buf_puts(out, " in all</p>");
     }
-    if (!st->observed.host_up && st->observed.host_error && *st->observed.host_error)
-        element(out, "p", NULL, st->observed.host_error);
+    if (!st->observed.host_up && st->observed.host_error && *st->observed.host_error) {
+        sl_buf_puts(out, "<p>");
+        web_message_text(out, st->observed.host_error);
+        sl_buf_puts(out, "</p>");
+    }
     if (st->source.warning && *st->source.warning)
-        element(out, "p", "dim", st->source.warning);
+        web_element(out, "p", "dim", st->source.warning);
     sl_buf_puts(out, "</section>");
-}
-
-/* Only schemes that we make ourselves may become links. */
-static bool link_ok(const char *url)
-{
-    static const char *const schemes[] = {"rtsp://", "rtsps://", "rtmp://", "rtmps://",
-                                          "http://", "https://", "srt://"};
-
-    for (size_t i = 0; i < SL_COUNT(schemes); i++) {
-        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void links(const struct sl_status_stream *s, struct sl_buf *out)
-{
-    for (int i = 0; i < 5; i++) {
-        const char *url = s->urls[i].url, *why = s->urls[i].why ? s->urls[i].why : "";
-
-        if (!url)
-            continue;
-        if (s->urls[i].plays && link_ok(url)) {
-            sl_buf_puts(out, "<a href=\"");
-            web_escape(out, url);
-            sl_buf_puts(out, "\"");
-        } else {
-            sl_buf_puts(out, "<span");
-        }
-        if (*why) {
-            sl_buf_puts(out, " title=\"");
-            web_escape(out, why);
-            sl_buf_puts(out, "\"");
-        }
-        sl_buf_printf(out, ">%s</%s> ", protocols[i],
-                      s->urls[i].plays && link_ok(url) ? "a" : "span");
-    }
-}
-
-static void name_link(struct sl_buf *out, const char *name)
-{
-    sl_buf_puts(out, "<a href=\"/streams/");
-    for (const char *p = name; *p; p++) {
-        /* names are [A-Za-z0-9_.-/] (decisions 16); an orphan's may be anything */
-        if (strchr("/_.-", *p) || (*p >= '0' && *p <= '9') ||
-            ((*p | 32) >= 'a' && (*p | 32) <= 'z'))
-            sl_buf_add(out, p, 1);
-        else
-            sl_buf_printf(out, "%%%02X", (unsigned char)*p);
-    }
-    sl_buf_puts(out, "\">");
-    web_escape(out, name);
-    sl_buf_puts(out, "</a>");
-}
-
-static void reason_cell(const struct sl_status_stream *s, struct sl_buf *out)
-{
-    const struct sl_condition *ready = &s->cond[SL_COND_READY];
-    const struct sl_condition *accepted = &s->cond[SL_COND_ACCEPTED];
-
-    element(out, "b", NULL, ready->reason ? ready->reason : "");
-    if (ready->message && *ready->message) {
-        sl_buf_puts(out, " ");
-        element(out, "span", "dim", ready->message);
-    }
-    if (ready->status == SL_TRUE && accepted->status == SL_FALSE) {
-        sl_buf_puts(out, " <span class=\"dim\">runs its last accepted version; its file has "
-                         "errors</span>");
-    }
-    if (s->cond[SL_COND_STALLED].status == SL_TRUE)
-        sl_buf_puts(out, " <b class=\"Degraded\">Stalled</b>");
-    if (s->next_attempt_wall > 0) {
-        sl_buf_puts(out, " <span class=\"dim\">next attempt ");
-        time_text(out, s->next_attempt_wall);
-        sl_buf_puts(out, "</span>");
-    }
-}
-
-static void health_cell(const struct sl_status_stream *s, struct sl_buf *out)
-{
-    const char *name = sl_health_name(s->health);
-
-    sl_buf_printf(out, "<span class=\"health %s\"><span aria-hidden=\"true\">%s</span> %s</span>",
-                  name, (unsigned)s->health < SL_HEALTH_COUNT ? shapes[s->health] : "?", name);
-}
-
-static void source_cell(const struct sl_status_stream *s, struct sl_buf *out)
-{
-    const struct sl_stream_spec *spec = s->desired ? s->desired->spec : NULL;
-
-    if (spec && spec->source.file) {
-        sl_buf_puts(out, "file ");
-        element(out, "code", NULL, spec->source.file->path);
-    } else {
-        sl_buf_puts(out, spec && spec->source.test ? "test picture" : s->desired ? "?" : "orphan");
-    }
 }
 
 static uint64_t bitrate_of(const struct sl_status_stream *s)
@@ -232,6 +68,17 @@ static uint64_t bitrate_of(const struct sl_status_stream *s)
     if (s->path && s->path->bitrate_in)
         return s->path->bitrate_in;
     return s->encoder && s->encoder->stats_known ? s->encoder->stats.bitrate : 0;
+}
+
+static void how_to_publish(const struct sl_status_stream *s, struct sl_buf *out)
+{
+    if (!s->desired || !s->desired->spec || !s->desired->spec->source.publish)
+        return;
+    sl_buf_puts(out, "<details id=\"publish-");
+    web_escape(out, s->name);
+    sl_buf_puts(out, "\"><summary>how to publish</summary>");
+    web_publish_table(s, out);
+    sl_buf_puts(out, "</details>");
 }
 
 static void row(const struct sl_status_stream *s, struct sl_buf *out)
@@ -242,30 +89,31 @@ static void row(const struct sl_status_stream *s, struct sl_buf *out)
     web_escape(out, s->name);
     sl_buf_printf(out, "\" data-health=\"%s\"><td data-label=\"Stream\">",
                   sl_health_name(s->health));
-    name_link(out, s->name);
+    web_name_link(out, s->name);
     sl_buf_puts(out, "</td><td data-label=\"Health\">");
-    health_cell(s, out);
+    web_health_cell(s, out);
     sl_buf_puts(out, "</td><td data-label=\"Reason\"><span>");
-    reason_cell(s, out);
-    sl_buf_puts(out, "</span></td><td data-label=\"Source\"><span>");
-    source_cell(s, out);
-    sl_buf_puts(out, "</span></td><td data-label=\"Codec\">");
+    web_reason_cell(s, out);
+    sl_buf_puts(out, "</span></td><td data-label=\"Source\"><div>");
+    web_source_cell(s, out);
+    how_to_publish(s, out);
+    sl_buf_puts(out, "</div></td><td data-label=\"Codec\">");
     web_escape(out, e && e->record.codec[0] ? e->record.codec : "–");
     sl_buf_puts(out, "</td><td data-label=\"FPS\" class=\"num\">");
     if (e && e->stats_known && e->alive)
         sl_buf_printf(out, "%.1f", e->stats.fps_milli / 1000.0);
     else
         sl_buf_puts(out, "–");
-    sl_buf_printf(out, "</td><td data-label=\"Viewers\" class=\"num\">%d</td>",
-                  s->path ? s->path->readers : 0);
-    sl_buf_puts(out, "<td data-label=\"Bitrate\" class=\"num\">");
-    bitrate_text(out, bitrate_of(s));
+    sl_buf_puts(out, "</td><td data-label=\"Viewers\" class=\"num\"><span>");
+    web_viewers(s->path, out);
+    sl_buf_puts(out, "</span></td><td data-label=\"Bitrate\" class=\"num\">");
+    web_bitrate(out, bitrate_of(s));
     sl_buf_printf(out, "</td><td data-label=\"Restarts\" class=\"num\">%llu</td>",
                   (unsigned long long)(s->past ? s->past->restarts : 0));
     sl_buf_puts(out, "<td data-label=\"Since (UTC)\">");
-    time_text(out, s->cond[SL_COND_READY].since);
+    web_time(out, s->cond[SL_COND_READY].since);
     sl_buf_puts(out, "</td><td data-label=\"Watch\"><span class=\"watch\">");
-    links(s, out);
+    web_links(s, out);
     sl_buf_puts(out, "</span></td></tr>\n");
 }
 
@@ -320,12 +168,12 @@ static void rejected(const struct sl_status *st, struct sl_buf *out)
             sl_buf_printf(out, "<p>%d:%d <b>", d->place.line, d->place.column);
             web_escape(out, d->code);
             sl_buf_puts(out, "</b> ");
-            web_escape(out, d->message);
+            web_message_text(out, d->message);
             sl_buf_puts(out, "</p>");
             excerpt(d, out);
             if (d->hint) {
                 sl_buf_puts(out, "<p class=\"dim\">Hint: ");
-                web_escape(out, d->hint);
+                web_message_text(out, d->hint);
                 sl_buf_puts(out, "</p>");
             }
         }
@@ -340,8 +188,9 @@ static void held(const struct sl_status *st, struct sl_buf *out)
         return;
     sl_buf_printf(out,
                   "<section id=\"held\"><h2>Held deletions</h2><div class=\"file\"><p>%zu "
-                  "deletions are held, because so many at once look like an accident.</p>",
-                  st->sum.held_deletes);
+                  "%s held, because so many at once look like an accident.</p>",
+                  st->sum.held_deletes,
+                  st->sum.held_deletes == 1 ? "deletion is" : "deletions are");
     if (st->plan.id[0]) {
         sl_buf_puts(out, "<p>To let them happen, commit <code>deletion: {approve: [");
         web_escape(out, st->plan.id);
@@ -356,10 +205,40 @@ static void held(const struct sl_status *st, struct sl_buf *out)
         sl_buf_puts(out, "<li><code>");
         web_escape(out, p->stream);
         sl_buf_puts(out, "</code> ");
-        web_escape(out, p->reason);
+        web_message_text(out, p->reason);
         sl_buf_printf(out, " <span class=\"dim\">(%d viewers)</span></li>", p->viewers);
     }
     sl_buf_puts(out, "</ul></div></section>\n");
+}
+
+/* What MediaMTX has and no manifest names. */
+static void foreign(const struct sl_status *st, struct sl_buf *out)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < st->observed.paths_count; i++) {
+        const struct sl_seen_path *path = &st->observed.paths[i];
+
+        if (!web_foreign(st, path))
+            continue;
+        if (!any)
+            sl_buf_puts(out, "<section id=\"foreign\"><h2>Other paths of MediaMTX</h2><p "
+                             "class=\"dim\">No manifest names them; Sluice leaves them alone.</p>"
+                             "<table><thead><tr><th scope=\"col\">Path</th><th scope=\"col\">"
+                             "State</th><th scope=\"col\">Source</th><th scope=\"col\" "
+                             "class=\"num\">Viewers</th></tr></thead><tbody>\n");
+        any = true;
+        sl_buf_puts(out, "<tr><td data-label=\"Path\">");
+        web_name(out, path->name);
+        sl_buf_printf(out, "</td><td data-label=\"State\">%s</td><td data-label=\"Source\">",
+                      web_path_live(path) ? "live" : "nothing flows");
+        web_escape(out, path->source_type[0] ? path->source_type : "–");
+        sl_buf_puts(out, "</td><td data-label=\"Viewers\" class=\"num\"><span>");
+        web_viewers(path, out);
+        sl_buf_puts(out, "</span></td></tr>\n");
+    }
+    if (any)
+        sl_buf_puts(out, "</tbody></table></section>\n");
 }
 
 void web_fragment(const struct sl_status *st, struct sl_buf *out)
@@ -379,6 +258,7 @@ void web_fragment(const struct sl_status *st, struct sl_buf *out)
         sl_buf_puts(out, "<p>No stream is declared in <code>");
         web_escape(out, st->source.path);
         sl_buf_puts(out, "</code>. Add a manifest there.</p></section>");
+        foreign(st, out);
         return;
     }
     sl_buf_puts(out, "<table><thead><tr><th scope=\"col\">Stream</th>");
@@ -391,73 +271,7 @@ void web_fragment(const struct sl_status *st, struct sl_buf *out)
     for (size_t i = 0; i < st->streams_count; i++)
         row(&st->streams[i], out);
     sl_buf_puts(out, "</tbody></table></section>\n");
-}
-
-bool web_stream_fragment(const struct sl_status *st, const char *name, struct sl_buf *out)
-{
-    static const char *const tri[] = {"False", "True", "Unknown"};
-    const struct sl_status_stream *s = NULL;
-
-    for (size_t i = 0; st && i < st->streams_count && !s; i++) {
-        if (strcmp(st->streams[i].name, name) == 0)
-            s = &st->streams[i];
-    }
-    if (!s)
-        return false;
-    sl_buf_puts(out, "<p><a href=\"/\">All streams</a></p><h2>");
-    web_escape(out, s->name);
-    sl_buf_puts(out, "</h2><p>");
-    health_cell(s, out);
-    sl_buf_puts(out, " ");
-    reason_cell(s, out);
-    sl_buf_puts(out, "</p><p>Source: ");
-    source_cell(s, out);
-    if (s->desired) {
-        sl_buf_puts(out, "</p><p>Declared in <code>");
-        web_escape(out, s->desired->accepted->file);
-        sl_buf_printf(out, ":%d</code>, generation %llu</p>", s->desired->accepted->line,
-                      (unsigned long long)s->desired->accepted->generation);
-    } else {
-        sl_buf_puts(out, "</p>");
-    }
-    if (s->encoder) {
-        const struct sl_record *r = &s->encoder->record;
-
-        sl_buf_printf(out, "<p>Encoder %s%s, pid %d, since ", sl_enc_state_name(r->state),
-                      s->encoder->alive ? "" : " (ended)", r->pid);
-        time_text(out, r->since);
-        if (r->message[0]) {
-            sl_buf_puts(out, ": ");
-            web_escape(out, r->message);
-        }
-        sl_buf_puts(out, "</p>");
-    }
-    sl_buf_puts(out, "<h2>Watch</h2><table><tbody>");
-    for (int i = 0; i < 5; i++) {
-        sl_buf_printf(out, "<tr><td data-label=\"Protocol\">%s</td><td data-label=\"URL\"><code>",
-                      protocols[i]);
-        web_escape(out, s->urls[i].url ? s->urls[i].url : "off");
-        sl_buf_puts(out, "</code></td><td data-label=\"Plays\"><span>");
-        web_escape(out, !s->urls[i].url ? "" : s->urls[i].plays ? "plays " : "does not play: ");
-        web_escape(out, s->urls[i].why);
-        sl_buf_puts(out, "</span></td></tr>");
-    }
-    sl_buf_puts(out, "</tbody></table><h2>Conditions</h2><table><tbody>");
-    for (int i = 0; i < SL_COND_COUNT; i++) {
-        const struct sl_condition *c = &s->cond[i];
-
-        sl_buf_printf(out, "<tr><td data-label=\"Type\">%s</td><td data-label=\"Status\">%s</td>",
-                      sl_cond_name((enum sl_cond_type)i), tri[c->status]);
-        sl_buf_puts(out, "<td data-label=\"Reason\"><span>");
-        web_escape(out, c->reason);
-        sl_buf_puts(out, " ");
-        element(out, "span", "dim", c->message);
-        sl_buf_puts(out, "</span></td><td data-label=\"Since (UTC)\">");
-        time_text(out, c->since);
-        sl_buf_puts(out, "</td></tr>");
-    }
-    sl_buf_puts(out, "</tbody></table>");
-    return true;
+    foreign(st, out);
 }
 
 void web_page(const struct sl_status *st, const char *title, const char *from, const char *fragment,

@@ -6,12 +6,14 @@
     make bench N=300
     tests/bench/bench.py --streams 20 --adds 5 --no-native
 
-Prints a table with ratios and bounds, writes build/bench.json, exits 1 when a bound is missed.
+Prints a table with ratios and bounds, and each figure beside that of the run before; keeps all
+figures in build/bench/DATE.json; exits 1 when a bound is missed.
 The clock of "written → live" runs from the rename of the file to the path's `available`, asked
 of MediaMTX every 5 ms.
 """
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -29,11 +31,15 @@ import psutil  # noqa: E402
 import requests  # noqa: E402
 import yaml  # noqa: E402
 
+import cost  # noqa: E402
 from harness import BUILD, MEDIAMTX, REPO, Ports, World, clip  # noqa: E402
 
 # Bounds of the work order; None: shown only.
 BOUNDS = {"all_ready_s": 1.0, "live_median_ms": 100, "live_worst_ms": 250, "memory_mb": 1.5,
           "cpu_percent": None, "thousand_paths_s": 0.5}
+# Beside ffmpeg, on the same work at the same time; and a camera's way back.
+RATIO_BOUNDS = {"copy": 0.6, "transcode": 1.03}
+COMEBACK_BOUND = 2000  # ms
 LABELS = {"all_ready_s": "{n} streams, empty start to all ready (s)",
           "live_median_ms": "manifest written to live at {n}, median (ms)",
           "live_worst_ms": "manifest written to live at {n}, worst (ms)",
@@ -90,7 +96,7 @@ def cpu_seconds(pids):
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
-def cost(pids, seconds):
+def costs(pids, seconds):
     """Private memory and CPU of each, over some seconds of steady running."""
     before, began = cpu_seconds(pids), time.monotonic()
     time.sleep(seconds)
@@ -155,7 +161,7 @@ class Native:
             result = {"all_ready_s": until(lambda: api.all_ready(count), "native: all ready", 120)
                       - began}
             say(f"native: all ready after {result['all_ready_s']:.2f} s")
-            result.update(cost(self.encoders(), seconds))
+            result.update(costs(self.encoders(), seconds))
             result.update(live_times(self.add, api.ready, adds, random.Random(1)))
             return result
         finally:
@@ -188,7 +194,7 @@ def sluice(count, adds, seconds):
                   - began}
         say(f"sluice: all ready after {result['all_ready_s']:.2f} s")
         world.wait_settled(timeout=60)
-        result.update(cost(list(world.encoders().values()), seconds))
+        result.update(costs(list(world.encoders().values()), seconds))
         others = {"daemon": world.process.pid, "host": world.host_pid()}
         result["memory_of_others_mb"] = {name: private_bytes([pid]) / 1e6
                                          for name, pid in others.items()}
@@ -285,6 +291,68 @@ def show(native, ours, count):
     return missed
 
 
+def show_beside(figures):
+    """CPU beside ffmpeg and the camera's way back, against their bounds."""
+    missed = []
+    for way, bound in RATIO_BOUNDS.items():
+        one = figures[way]
+        verdict = ""
+        if one["ratio"] > bound:
+            missed.append(way)
+            verdict = "  MISSED"
+        print(f"{f'CPU of {way} beside ffmpeg (% of a core a stream)':56}"
+              f"{one['ffmpeg_percent']:>9.2f}{one['ours_percent']:>9.2f}{one['ratio']:>9.2f}"
+              f"{bound:>8}{verdict}")
+    for way in RATIO_BOUNDS:
+        worst = figures[f"comeback_{way}_worst_ms"]
+        verdict = ""
+        if worst > COMEBACK_BOUND:
+            missed.append(f"comeback_{way}")
+            verdict = "  MISSED"
+        print(f"{f'camera back to picture, {way}: median, worst (ms)':56}"
+              f"{figures[f'comeback_{way}_median_ms']:>9.0f}{worst:>9.0f}{'-':>9}"
+              f"{COMEBACK_BOUND:>8}{verdict}")
+    return missed
+
+
+def flat(figures, prefix=""):
+    """Numbers by dotted name."""
+    found = {}
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            found.update(flat(value, f"{prefix}{key}."))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[prefix + key] = value
+    return found
+
+
+def previous(folder, figures):
+    """The newest kept run of as many streams on as many cores."""
+    for file in sorted(folder.glob("*.json"), reverse=True):
+        with contextlib.suppress(ValueError, KeyError):
+            one = json.loads(file.read_text())
+            if (one["streams"], one["cores"]) == (figures["streams"], figures["cores"]):
+                return file, one
+    return None, None
+
+
+def show_trend(folder, figures):
+    """Ratios to what ffmpeg and MediaMTX need compare across days; seconds do so less well."""
+    file, before = previous(folder, figures)
+    if not before:
+        print("\nno earlier run of this size to compare with")
+        return
+    print(f"\nbeside {file.name} (changes of 10 % and more)")
+    old, new = flat(before), flat(figures)
+    shown = [(name, old[name], value) for name, value in new.items()
+             if name in old and not name.startswith(("bounds", "streams", "cores"))
+             and old[name] and abs(value / old[name] - 1) >= 0.1]
+    for name, was, value in shown:
+        print(f"  {name:48}{was:>12.3f}{value:>12.3f}{100 * (value / was - 1):>+8.0f} %")
+    if not shown:
+        print("  none")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -292,8 +360,9 @@ def main():
     parser.add_argument("--adds", type=int, default=20, help="manifests added one by one")
     parser.add_argument("--native-adds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10, help="of steady running measured")
-    parser.add_argument("--no-native", action="store_true", help="Sluice alone")
-    parser.add_argument("--json", default=str(REPO / "build" / "bench.json"))
+    parser.add_argument("--no-native", action="store_true", help="without many native streams")
+    parser.add_argument("--keep", default=str(REPO / "build" / "bench"),
+                        help="directory of the kept runs")
     option = parser.parse_args()
     native = {}
     if not option.no_native:
@@ -302,11 +371,22 @@ def main():
     ours.update(paths_by_sluice(1000))
     if native:
         native.update(paths_by_api(1000))
-    missed = show(native, ours, option.streams)
-    Path(option.json).parent.mkdir(parents=True, exist_ok=True)
-    Path(option.json).write_text(json.dumps(
-        {"streams": option.streams, "cores": os.cpu_count(), "native": native, "sluice": ours,
-         "bounds": BOUNDS, "missed": missed}, indent=1) + "\n")
+    say("beside ffmpeg: copy, transcode, then a camera's way back")
+    beside = {"copy": cost.copy(), "transcode": cost.transcode(), **cost.comeback()}
+    missed = show(native, ours, option.streams) + show_beside(beside)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    figures = {"date": now.isoformat(timespec="seconds"), "streams": option.streams,
+               "cores": os.cpu_count(), "native": native, "sluice": ours, "beside": beside,
+               "bounds": BOUNDS, "missed": missed}
+    if native:
+        figures["ratios"] = {key: native[key] / ours[key] for key in LABELS
+                             if native.get(key) and ours.get(key)}
+    folder = Path(option.keep)
+    folder.mkdir(parents=True, exist_ok=True)
+    show_trend(folder, figures)
+    file = folder / f"{now:%Y-%m-%dT%H%M%SZ}.json"
+    file.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"kept: {file}")
     if ours["restarts"]:
         print(f"{ours['restarts']} encoders ended without being asked")
     return 1 if missed or ours["restarts"] else 0

@@ -3,13 +3,18 @@
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL interleave ROUNDS SEED
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL bench PATHS
  *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL run SECONDS
+ *   engine_interleave DIR MEDIAMTX TEMPLATE API_URL drive
  * MEDIAMTX "-": somebody else's runs already; TEMPLATE "-": and only its API is there, else it
  * loads DIR/mediamtx/mediamtx.yml and its users are ours too. Prints "READY URL USER PASSWORD" once
  * reachable, waits for a line on stdin (interleave), and ends with one line of JSON.
+ * DRIFT_MS, PUBLISH_URL and INSECURE set what the settings of those names do.
+ * drive (engine_drive.h) is for tests that play the daemon: commands in, observations out.
  */
 #include "reconcile/base/log.h"
 #include "reconcile/base/time.h"
 #include "reconcile/mediamtx/engine.h"
+
+#include "tests/e2e/engine_drive.h"
 
 #define STABLE   3
 #define VOLATILE 60
@@ -21,6 +26,8 @@ static struct sl_path_conf *paths;
 static size_t count;
 static bool on[VOLATILE];
 static int readers[VOLATILE];
+static struct sl_publish_user *users; /* of every second volatile path that is on */
+static size_t users_count;
 
 static void changed(void *user)
 {
@@ -84,12 +91,18 @@ static bool agrees(void)
     return configured == count && equal == count;
 }
 
+static void want(char **removed, size_t removed_count)
+{
+    sl_engine_want_users(engine, users, users_count);
+    sl_engine_want(engine, paths, count, (const char *const *)removed, removed_count);
+}
+
 /* ms until MediaMTX has it, -1: not within a minute. */
 static int64_t bring(char **removed, size_t removed_count)
 {
     int64_t began = sl_now_mono();
 
-    sl_engine_want(engine, paths, count, (const char *const *)removed, removed_count);
+    want(removed, removed_count);
     while (!agrees()) {
         if (sl_now_mono() - began > LIMIT_MS)
             return -1;
@@ -121,7 +134,7 @@ static void make_round(char **removed, size_t *ret_removed)
 {
     char name[32];
 
-    count = 0;
+    count = users_count = 0;
     *ret_removed = 0;
     for (int i = 0; i < STABLE; i++) {
         snprintf(name, sizeof(name), "cam/%d", i);
@@ -135,6 +148,11 @@ static void make_round(char **removed, size_t *ret_removed)
         }
         paths[count] = conf(name);
         paths[count++].max_readers = readers[i];
+        if (i % 2 == 0)
+            continue;
+        users[users_count] = (struct sl_publish_user){.name = "obs"};
+        snprintf(users[users_count].path, sizeof(users->path), "%s", name);
+        snprintf(users[users_count++].password, sizeof(users->password), "pass-%d", readers[i]);
     }
 }
 
@@ -147,6 +165,7 @@ static int interleave(int rounds, unsigned seed)
     bool good;
 
     paths = sl_alloc((STABLE + VOLATILE) * sizeof(*paths));
+    users = sl_alloc(VOLATILE * sizeof(*users));
     make_round(removed, &n);
     if (bring(NULL, 0) < 0)
         return 1;
@@ -168,7 +187,7 @@ static int interleave(int rounds, unsigned seed)
         make_round(removed, &n);
         sl_engine_force(engine, way);
         ways[way]++;
-        sl_engine_want(engine, paths, count, (const char *const *)removed, n);
+        want(removed, n);
         /* Either it is left to finish, or the next change comes in the middle of it. */
         if (rand_r(&seed) % 2)
             spin(rand_r(&seed) % 60);
@@ -176,7 +195,7 @@ static int interleave(int rounds, unsigned seed)
             break;
     }
     sl_engine_force(engine, SL_ENGINE_AUTO);
-    sl_engine_want(engine, paths, count, (const char *const *)removed, n);
+    want(removed, n);
     good = settle();
     while (n)
         free(removed[--n]);
@@ -259,10 +278,10 @@ int main(int argc, char **argv)
 {
     struct sl_settings settings = {0};
     struct sl_err err = {0};
-    char *config = NULL, users[] = "own";
+    char *config = NULL, own[] = "own";
     int code = 2;
 
-    if (argc < 7)
+    if (argc < 6)
         return 2;
     if (getenv("DEBUG"))
         sl_log_level(SL_LOG_DEBUG);
@@ -273,10 +292,12 @@ int main(int argc, char **argv)
     if (strcmp(argv[3], "-") != 0) {
         settings.mediamtx.template_ = argv[3];
         settings.mediamtx.config = config = sl_asprintf("%s/mediamtx/mediamtx.yml", argv[1]);
-        settings.mediamtx.users = users;
+        settings.mediamtx.users = own;
     }
     settings.mediamtx.api.url = argv[4];
-    settings.timing.drift = 15000;
+    settings.timing.drift = getenv("DRIFT_MS") ? atoi(getenv("DRIFT_MS")) : 15000;
+    settings.mediamtx.publish_url = getenv("PUBLISH_URL");
+    settings.mediamtx.insecure = getenv("INSECURE") != NULL;
     if (sl_loop_new(&loop, &err) < 0 ||
         sl_engine_new(loop, &settings, "test", "0123456789abcdef0123456789abcdef", changed, NULL,
                       &engine, &err) < 0) {
@@ -285,14 +306,17 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[5], "interleave") == 0 && argc > 7)
         code = interleave(atoi(argv[6]), (unsigned)atoi(argv[7]));
-    else if (strcmp(argv[5], "bench") == 0)
+    else if (strcmp(argv[5], "bench") == 0 && argc > 6)
         code = bench((size_t)atoi(argv[6]));
-    else if (strcmp(argv[5], "run") == 0)
+    else if (strcmp(argv[5], "run") == 0 && argc > 6)
         code = run(atoi(argv[6]));
+    else if (strcmp(argv[5], "drive") == 0)
+        code = engine_drive(loop, engine);
     sl_engine_stop(engine);
     sl_engine_free(engine);
     sl_loop_free(loop);
     free(paths);
+    free(users);
     free(config);
     return code;
 }

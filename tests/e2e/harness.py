@@ -75,9 +75,10 @@ class Ports:
     def __init__(self):
         self.kept = []
 
-    def take(self):
-        for _ in range(2000):
-            port = random.SystemRandom().randrange(20000, 32000)  # below the ephemeral ones
+    def take(self, this=None):
+        """A free port; or this one, None when it is not free."""
+        for _ in range(1 if this else 2000):
+            port = this or random.SystemRandom().randrange(20000, 32000)  # below ephemeral ones
             guard = socket.socket(socket.AF_UNIX)
             try:
                 guard.bind(f"\0sluice-test-port-{port}")
@@ -89,6 +90,8 @@ class Ports:
                 continue
             self.kept.append(guard)
             return port
+        if this:
+            return None
         raise RuntimeError("no free port")
 
     def close(self):
@@ -438,12 +441,12 @@ class World:
         try:
             return wait(settled, f"{names or 'all'} ready", timeout)
         except Timeout as error:
+            shown = []
             with contextlib.suppress(Exception):
                 shown = [f"{one['name']}: " + self.reasons(one["name"])
                          for one in self.status()["streams"]
                          if one["name"] in (names or [one["name"]]) and not self.ready(one)]
-                raise Timeout(f"{error}\n" + "\n".join(shown[:5])) from None
-            raise
+            raise Timeout("\n".join([str(error), *shown[:5]])) from None
 
     def wait(self, condition, what, timeout=10):
         return wait(condition, what, timeout)

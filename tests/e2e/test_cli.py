@@ -121,3 +121,36 @@ def test_over_the_unix_socket(world):
     world.wait_settled("a")
     done = run_cli("status", env={"SLUICE_RUNTIME": str(world.run)})
     assert done.returncode == 0 and "a" in done.stdout, done
+
+
+def test_plan_reads_every_source_back(world):
+    """What the daemon says it runs is a manifest again: nothing to do against the same tree."""
+    world.add("file", encode={"transcode": {}})
+    world.add("cam", source={"rtsp": {"url": "rtsp://127.0.0.1:9/x"}})
+    world.add("relay", source={"pull": {"url": "srt://127.0.0.1:9"}}, encode={"transcode": {}})
+    world.add("studio", source={"publish": {"protocols": ["rtmp"], "username": "obs",
+                                            "passwordRef": {"name": "obs-key"}}})
+    world.wait_seen()
+    wait(lambda: len(world.status()["streams"]) == 4, "all are seen")
+    server = ("--server", world.address)
+    same = run_cli("plan", world.streams, "--detailed-exitcode", *server)
+    assert same.returncode == 0 and "nothing to do" in same.stdout, same
+
+
+def test_plan_tells_who_drops(tmp_path_factory):
+    base, new = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("new")
+    publish = {"publish": {"username": "obs", "passwordRef": {"name": "obs-key"}}}
+    (base / "studio.yaml").write_text(stream("studio", source=publish))
+    (new / "studio.yaml").write_text(stream("studio", source=publish, encode={"transcode": {}}))
+    for name in "abc":
+        (base / f"{name}.yaml").write_text(stream(name, protect=True))
+    (base / "d.yaml").write_text(stream("d"))
+    text = run_cli("plan", new, "--base", base).stdout
+    assert "publishers must then use NAME/ingest" in text
+    assert "own history" in text
+    told = json.loads(run_cli("plan", new, "--base", base, "-o", "json").stdout)
+    assert [one["stream"] for one in told["break"]] == ["studio"]
+    assert "NAME/ingest" in told["break"][0]["reason"] and told["break"][0]["viewers"] == 0
+    # the protected ones are held by themselves, and do not make one deletion a mass of them
+    assert [one["stream"] for one in told["held"]] == ["a", "b", "c"]
+    assert [one["stream"] for one in told["delete"]] == ["d"] and told["id"] is None

@@ -134,10 +134,20 @@ def test_no_publisher_is_dropped(start):
     word, url, user, password = engine.line().split()
     assert word == "READY"
 
+    def get(target):
+        return requests.get(f"http://127.0.0.1:{engine.api}/v3/{target}", auth=(user, password),
+                            timeout=20).json()
+
     def cams():
-        answer = requests.get(f"http://127.0.0.1:{engine.api}/v3/paths/list?itemsPerPage=1000",
-                              auth=(user, password), timeout=20).json()
-        return {p["name"]: p for p in answer["items"] if p["name"].startswith("cam/")}
+        return {p["name"]: p for p in get("paths/list?itemsPerPage=1000")["items"]
+                if p["name"].startswith("cam/")}
+
+    def allowed():
+        """Who may publish where, and where every second path of the rounds says it."""
+        users = [(p["path"], u["user"]) for u in get("config/global/get")["authInternalUsers"]
+                 for p in u["permissions"] if p["path"]]
+        names = [p["name"] for p in get("config/paths/list?itemsPerPage=1000")["items"]]
+        return users, [(n, "obs") for n in names if n[0] == "x" and int(n[2:]) % 2]
 
     base = url.replace("rtsp://", f"rtsp://{user}:{password}@")
     publishers = [publish(f"{base}/cam/{i}") for i in range(3)]
@@ -149,6 +159,8 @@ def test_no_publisher_is_dropped(start):
         after = cams()
         print(result)
         assert result["agrees"] and result["rounds"] == ROUNDS and result["restarts"] == 0
+        users, expected = allowed()
+        assert users == expected and users
         assert all(p.poll() is None for p in publishers)
         for name, path in before.items():
             for key in ("source", "onlineTime", "availableTime"):

@@ -4,11 +4,16 @@
 #include "tests/sim/world.h"
 
 const char *const fault_names[F_COUNT] = {
-    "crash",      "stuck",       "engine-restart", "engine-down", "host-down",      "media-gone",
-    "media-back", "not-media",   "start-lost",     "silent",      "daemon-restart", "root-gone",
-    "drift",      "foreign",     "state-lost",     "mass-crash",  "slow-opening",   "edit",
-    "suspend",    "create",      "delete",         "mass-delete", "approve",        "protect",
-    "host-back",  "engine-back", "root-back",      "nothing"};
+    "crash",        "stuck",       "engine-restart",   "engine-down",
+    "host-down",    "media-gone",  "media-back",       "not-media",
+    "start-lost",   "silent",      "daemon-restart",   "root-gone",
+    "drift",        "foreign",     "state-lost",       "mass-crash",
+    "slow-opening", "edit",        "suspend",          "create",
+    "delete",       "mass-delete", "approve",          "protect",
+    "host-back",    "engine-back", "root-back",        "camera",
+    "mute",         "publisher",   "silent-publisher", "secret-gone",
+    "secret-back",  "rotate",      "stranger",         "path-lost",
+    "nothing"};
 
 static int some_encoder(struct world *w)
 {
@@ -68,18 +73,50 @@ static void fault_encoders(struct world *w, enum fault fault, int e)
 
 static void edit(struct world *w, struct wstream *d)
 {
-    int token = d->token, media = d->media;
+    int token = d->token, media = d->media, kind = d->kind;
 
     if (d->old_token && world_roll(w, 2)) { /* a revert */
         d->token = d->old_token;
         d->media = d->old_media;
+        d->kind = d->old_kind;
     } else {
         d->token++;
+        if (world_roll(w, 4) == 0)
+            d->kind = (int)world_roll(w, K_COUNT);
+        if (world_roll(w, 8) == 0)
+            d->secret = (int)world_roll(w, SECRETS + 1) - 1;
         if (world_roll(w, 2))
             d->media = (int)world_roll(w, MEDIA_MAX + 1) - 1;
     }
     d->old_token = token;
     d->old_media = media;
+    d->old_kind = kind;
+}
+
+/* Somebody patches a path of ours by hand. */
+static void drift(struct world *w)
+{
+    struct sl_seen_path *path = w->npaths ? &w->paths[world_roll(w, (uint32_t)w->npaths)] : NULL;
+
+    if (!path || strncmp(path->name, "cam", 3) != 0)
+        return;
+    switch (world_roll(w, 4)) {
+    case 0:
+        path->conf.max_readers = 7;
+        break;
+    case 1:
+        path->conf.override_publisher = !path->conf.override_publisher;
+        break;
+    case 2:
+        path->conf.altered = true;
+        break;
+    default:
+        snprintf(path->conf.source, sizeof(path->conf.source), "%s",
+                 world_roll(w, 2) ? "publisher" : "rtsp://nvr0/other");
+        break;
+    }
+    path->source_type[0] = 0; /* whoever published there is gone */
+    world_shake(w);
 }
 
 void world_fault(struct world *w, enum fault fault, const char *plan_id)
@@ -146,8 +183,18 @@ void world_fault(struct world *w, enum fault fault, const char *plan_id)
         w->root = fault == F_ROOT_BACK;
         break;
     case F_DRIFT:
-        if (w->npaths)
-            w->paths[world_roll(w, (uint32_t)w->npaths)].conf.max_readers = 7;
+        drift(w);
+        break;
+    case F_CAMERA:
+    case F_MUTE:
+    case F_PUBLISHER:
+    case F_SILENT_PUBLISHER:
+    case F_SECRET_GONE:
+    case F_SECRET_BACK:
+    case F_ROTATE:
+    case F_STRANGER:
+    case F_PATH_LOST:
+        world_source_fault(w, fault, (int)(d - w->dir));
         break;
     case F_FOREIGN:
         if (w->nenc + 1 < SEEN_MAX && world_roll(w, 3) == 0) {
@@ -196,6 +243,14 @@ void world_heal(struct world *w)
     w->root = w->host_up = true;
     w->start_lost = w->slow_open = false;
     w->engine.reachable = w->engine.configs_known = true;
+    for (int i = 0; i < CAMERAS; i++) {
+        w->camera_on[i] = true;
+        w->camera_mute[i] = false;
+    }
+    for (int i = 0; i < SECRETS; i++)
+        w->secret_there[i] = true;
+    for (int i = 0; i < w->nstreams; i++)
+        w->sources[i].there = true;
     world_shake(w);
     for (int i = 0; i < MEDIA_MAX; i++) {
         if (w->media[i].broken)

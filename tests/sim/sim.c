@@ -25,15 +25,8 @@ struct judge {
     uint64_t cells;
     char plan_id[13];
     unsigned passes;
+    int starting[CAMERAS]; /* STARTs of this plan */
 };
-
-static const struct sl_desired_stream *wanted(const struct world *w, const char *name)
-{
-    for (size_t i = 0; i < w->desired.count; i++)
-        if (strcmp(w->desired.streams[i].accepted->name, name) == 0)
-            return &w->desired.streams[i];
-    return NULL;
-}
 
 static const struct sl_seen_encoder *encoder(const struct world *w, const char *uid)
 {
@@ -66,7 +59,7 @@ static void judge_deletions(struct judge *j, const struct sl_plan *plan)
     for (size_t i = 0; i < j->nspent && i < 64 && approved; i++)
         approved = strcmp(j->spent[i], w->approve) != 0;
     for (int i = 0; i < w->nstreams; i++) {
-        const struct sl_desired_stream *d = wanted(w, w->names[i]);
+        const struct sl_desired_stream *d = world_wanted(w, w->names[i]);
         bool now = listed(plan->deletions, plan->deletions_count, w->names[i]);
 
         left += d && !d->accepted->absent;
@@ -113,7 +106,7 @@ static void judge_stop(struct judge *j, const struct sl_plan *plan, const struct
                        const struct sl_seen_encoder *e)
 {
     struct world *w = j->w;
-    const struct sl_desired_stream *d = wanted(w, a->stream);
+    const struct sl_desired_stream *d = world_wanted(w, a->stream);
     bool deleted = listed(plan->deletions, plan->deletions_count, a->stream);
     bool newer = false, twin = false;
 
@@ -127,6 +120,11 @@ static void judge_stop(struct judge *j, const struct sl_plan *plan, const struct
         return;
     if (!d->run)
         return;
+    if (sl_encoderless(d)) {
+        if (sl_secret_lack(d))
+            world_fail(w, "%s is stopped, its secret is missing: nothing can take over", a->stream);
+        return;
+    }
     for (size_t i = 0; i < w->nenc; i++) {
         const struct sl_seen_encoder *o = &w->seen[i];
 
@@ -159,16 +157,40 @@ static void judge_go(struct judge *j, const struct sl_action *a, const struct sl
             world_fail(w, "%s may go, another encoder still publishes", a->stream);
 }
 
+/* Encoders that open a camera's host now, the starts of this plan among them. */
+static int opening(const struct judge *j, int camera)
+{
+    const struct world *w = j->w;
+    int n = j->starting[camera];
+
+    for (size_t i = 0; i < w->nenc; i++) {
+        const struct waccepted *m = &w->memory[w->enc[i].owner];
+
+        n += w->seen[i].alive && !w->seen[i].newer_layout &&
+             w->seen[i].record.state == SL_ENC_STARTING && !w->seen[i].record.reason[0] &&
+             w->observed.wall - w->seen[i].record.since < 15000 && m->known &&
+             m->as.kind == K_NET && m->as.camera == camera;
+    }
+    return n;
+}
+
 static void judge_start(struct judge *j, const struct sl_action *a)
 {
     struct world *w = j->w;
-    const struct sl_desired_stream *d = wanted(w, a->stream);
+    const struct sl_desired_stream *d = world_wanted(w, a->stream);
     int close = 0, stream = world_index(w, a->stream);
+
+    if (w->memory[stream].as.kind == K_NET)
+        j->starting[w->memory[stream].as.camera]++;
 
     if (!d || !d->run || listed(w->approvals, 0, "") || !w->host_up)
         world_fail(w, "%s is started and should not run", a->stream);
     if (d && d->spec->source.file && !(d->media.exists && d->media.complete))
         world_fail(w, "%s is started without its file", a->stream);
+    if (d && (sl_encoderless(d) || sl_secret_lack(d)))
+        world_fail(w, "%s is started without need or secret", a->stream);
+    if (d && w->memory[stream].as.kind == K_NET && opening(j, w->memory[stream].as.camera) > 4)
+        world_fail(w, "%s is the fifth to open its host", a->stream);
     for (size_t i = 0; d && i < w->nenc; i++)
         if (w->seen[i].alive && !w->seen[i].stop_asked && !is_stuck(w, &w->seen[i]) &&
             w->seen[i].record.state != SL_ENC_ENDED &&
@@ -189,7 +211,7 @@ static void judge_paths(struct judge *j, const struct sl_plan *plan)
 
     for (size_t i = 0; i < w->nenc; i++) {
         const struct sl_seen_encoder *e = &w->seen[i];
-        const struct sl_desired_stream *d = wanted(w, e->record.name);
+        const struct sl_desired_stream *d = world_wanted(w, e->record.name);
         bool found = false;
 
         if (!e->alive || e->newer_layout || e->record.state != SL_ENC_LIVE || !d || !d->run ||
@@ -206,7 +228,7 @@ static void judge_paths(struct judge *j, const struct sl_plan *plan)
             world_fail(w, "the path of %s is removed", e->record.name);
     }
     for (size_t i = 0; i < w->npaths && w->engine.reachable && w->engine.configs_known; i++) {
-        const struct sl_desired_stream *d = wanted(w, w->paths[i].name);
+        const struct sl_desired_stream *d = world_wanted(w, w->paths[i].name);
         bool found = false;
 
         for (size_t k = 0; k < plan->paths_count && !found; k++)
@@ -236,7 +258,7 @@ static void judge_status(struct judge *j, const struct sl_plan *plan)
 {
     struct world *w = j->w;
     struct sl_status *s =
-        sl_status_make(&w->desired, &w->observed, &w->history, plan, NULL, NULL, 0, "h", NULL);
+        sl_status_make(&w->desired, &w->observed, &w->history, plan, NULL, NULL, 0, NULL, NULL);
 
     for (size_t i = 0; i < s->streams_count; i++) {
         const struct sl_status_stream *t = &s->streams[i];
@@ -245,9 +267,12 @@ static void judge_status(struct judge *j, const struct sl_plan *plan)
             if (!t->cond[c].reason || !t->cond[c].message)
                 world_fail(w, "%s has no reason for %s", t->name,
                            sl_cond_name((enum sl_cond_type)c));
-        if (t->cond[SL_COND_READY].status == SL_TRUE &&
-            (!t->encoder || t->encoder->record.state != SL_ENC_LIVE ||
-             strcmp(t->encoder->record.spec_hash, t->desired->enc_hash) != 0))
+        if (t->cond[SL_COND_READY].status == SL_TRUE && sl_encoderless(t->desired)) {
+            if (!t->path || !t->path->available)
+                world_fail(w, "%s is called Ready, nothing comes", t->name);
+        } else if (t->cond[SL_COND_READY].status == SL_TRUE &&
+                   (!t->encoder || t->encoder->record.state != SL_ENC_LIVE ||
+                    strcmp(t->encoder->record.spec_hash, t->desired->enc_hash) != 0))
             world_fail(w, "%s is called Ready and is not", t->name);
     }
     sl_status_free(s);
@@ -268,6 +293,8 @@ static int64_t pass(struct judge *j, size_t *ret_actions)
     memcpy(j->plan_id, plan.id, sizeof(j->plan_id));
     judge_deletions(j, &plan);
     judge_paths(j, &plan);
+    world_judge_sources(w, &plan);
+    memset(j->starting, 0, sizeof(j->starting));
     for (size_t i = 0; i < plan.actions_count; i++) {
         const struct sl_action *a = &plan.actions[i];
         const struct sl_seen_encoder *e = encoder(w, a->uid);
@@ -283,7 +310,7 @@ static int64_t pass(struct judge *j, size_t *ret_actions)
     }
     if (++j->passes % 64 == 0)
         judge_status(j, &plan);
-    *ret_actions += plan.actions_count + plan.engine_dirty;
+    *ret_actions += plan.actions_count + plan.engine_dirty + plan.kicks_count;
     wake = plan.wake;
     world_apply(w, &plan);
     judge_world(j);
@@ -337,8 +364,16 @@ static void judge_end(struct judge *j)
             }
         for (size_t k = 0; k < w->npaths; k++)
             path |= strcmp(w->paths[k].name, name) == 0;
+        world_judge_end(w, d);
         if (!d->run && !d->accepted->absent && (alive || path))
             world_fail(w, "%s is suspended and not at rest", name);
+        if (d->run && sl_encoderless(d)) {
+            const struct sl_seen_path *seen = world_path(w, name);
+
+            if (alive || !seen || !seen->available || sl_carry_encoders(&seen->conf))
+                world_fail(w, "%s did not converge: nothing comes to its path", name);
+            continue;
+        }
         if (d->run && !finished && (live != 1 || alive != 1 || !path))
             world_fail(w, "%s did not converge (%zu live of %zu, path %d)", name, live, alive,
                        path);

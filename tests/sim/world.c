@@ -53,6 +53,8 @@ bool world_going(const struct sl_seen_encoder *e)
 
 void world_init(struct world *w, uint64_t seed, bool story)
 {
+    bool cameras;
+
     memset(w, 0, sizeof(*w));
     w->rng = (seed + 1) * 0x9e3779b97f4a7c15u;
     w->jitter = seed * 77 + 1;
@@ -64,11 +66,26 @@ void world_init(struct world *w, uint64_t seed, bool story)
     w->engine.reachable = w->engine.configs_known = true;
     for (int i = 0; i < MEDIA_MAX; i++)
         w->media[i] = (struct media){true, true, false, 1, i % 4};
+    cameras = world_roll(w, 8) == 0;
     for (int i = 0; i < w->nstreams; i++) {
         snprintf(w->names[i], sizeof(w->names[i]), "cam%02d", i);
         w->dir[i].media = (int)world_roll(w, MEDIA_MAX + 1) - 1;
         w->dir[i].loop = world_roll(w, 8) != 0;
         w->dir[i].there = world_roll(w, 4) != 0;
+        w->dir[i].kind = world_roll(w, 5) > 1 ? K_MEDIA : (int)world_roll(w, K_COUNT);
+        w->dir[i].camera = (int)world_roll(w, CAMERAS);
+        if (cameras && world_roll(w, 8)) { /* many of one host, read by encoders */
+            w->dir[i].kind = K_NET;
+            w->dir[i].camera = 0;
+        }
+        w->dir[i].secret = (int)world_roll(w, SECRETS + 1) - 1;
+        w->sources[i].there = true;
+    }
+    for (int i = 0; i < CAMERAS; i++)
+        w->camera_on[i] = true;
+    for (int i = 0; i < SECRETS; i++) {
+        w->secret_there[i] = true;
+        w->secret_version[i] = 1;
     }
 }
 
@@ -111,11 +128,13 @@ size_t world_add_encoder(struct world *w, int stream, const char *hash, uint64_t
     e->stats_known = true;
     e->loops_moved = e->packets_moved = w->now;
     x->owner = stream;
-    x->media = as->media;
-    x->version = as->media >= 0 ? w->media[as->media].version : 0;
-    x->broken = as->media >= 0 && w->media[as->media].broken;
+    x->kind = as->kind;
+    x->camera = as->camera;
+    x->media = as->kind == K_MEDIA ? as->media : -1;
+    x->version = x->media >= 0 ? w->media[x->media].version : 0;
+    x->broken = x->media >= 0 && w->media[x->media].broken;
     x->next = w->now + 20 + world_roll(w, w->slow_open ? 4000 : 280);
-    if (as->media >= 0 && !as->loop)
+    if (x->media >= 0 && !as->loop)
         x->ends = w->now + 20000 + world_roll(w, 60000);
     return n;
 }
@@ -129,6 +148,10 @@ void world_enter(struct world *w, size_t n, enum sl_enc_state state, const char 
 
 void world_die(struct world *w, size_t n, int exit_signal)
 {
+    if (!w->seen[n].stop_asked && w->seen[n].record.state != SL_ENC_ENDED)
+        w->deaths[w->enc[n].owner]++;
+    else if (exit_signal || strcmp(w->seen[n].record.reason, "NotMedia") == 0)
+        w->deaths[w->enc[n].owner]++;
     w->seen[n].alive = false;
     w->enc[n].next = w->enc[n].dies = w->enc[n].ends = 0;
     w->enc[n].exit_signal = exit_signal;
@@ -137,7 +160,7 @@ void world_die(struct world *w, size_t n, int exit_signal)
               exit_signal, w->seen[n].record.reason);
 }
 
-static struct sl_seen_path *path_of(struct world *w, const char *name)
+struct sl_seen_path *world_path(struct world *w, const char *name)
 {
     for (size_t i = 0; i < w->npaths; i++)
         if (strcmp(w->paths[i].name, name) == 0)
@@ -157,9 +180,10 @@ static void encoder_step(struct world *w, size_t n)
 {
     struct sl_seen_encoder *e = &w->seen[n];
     struct wencoder *x = &w->enc[n];
-    const struct sl_seen_path *path = path_of(w, e->record.name);
+    const struct sl_seen_path *path = world_path(w, e->record.name);
+    bool silent = x->silent || !world_source_flows(w, n);
     bool accepted =
-        w->engine.reachable && path &&
+        w->engine.reachable && path && sl_carry_encoders(&path->conf) &&
         (!path->conf.always_available || sl_facts_equal(&path->conf.tracks, &e->record.facts));
 
     x->next = 0;
@@ -167,6 +191,14 @@ static void encoder_step(struct world *w, size_t n)
     case SL_ENC_STARTING:
         if (x->broken) {
             leave(w, n, "NotMedia");
+            break;
+        }
+        if (!world_source_flows(w, n)) { /* it tries again, or gives up: both must be borne */
+            world_enter(w, n, SL_ENC_STARTING, "SourceUnreachable");
+            if (++x->tries > 6 && world_roll(w, 4) == 0)
+                leave(w, n, "SourceUnreachable");
+            else
+                x->next = w->now + 1000 + world_roll(w, 1000);
             break;
         }
         tracks(x->media >= 0 ? w->media[x->media].kind : 0, &e->record.facts);
@@ -180,7 +212,7 @@ static void encoder_step(struct world *w, size_t n)
         break;
     case SL_ENC_CONNECTING:
         if (accepted)
-            world_enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
+            world_enter(w, n, silent ? SL_ENC_SILENT : SL_ENC_LIVE, silent ? "NoFrames" : "");
         else
             world_enter(w, n, SL_ENC_CONNECTING, "PublishRefused");
         x->next = w->now + 500;
@@ -190,7 +222,7 @@ static void encoder_step(struct world *w, size_t n)
         if (!accepted)
             world_enter(w, n, SL_ENC_CONNECTING, "ConnectionLost");
         else
-            world_enter(w, n, x->silent ? SL_ENC_SILENT : SL_ENC_LIVE, x->silent ? "NoFrames" : "");
+            world_enter(w, n, silent ? SL_ENC_SILENT : SL_ENC_LIVE, silent ? "NoFrames" : "");
         x->next = accepted ? 0 : w->now + 500;
         break;
     case SL_ENC_ENDED:
@@ -213,14 +245,30 @@ static void land_write(struct world *w)
     w->engine.writing = false;
     if (!w->engine.reachable)
         return;
-    for (size_t i = 0; i < w->npending; i++) {
-        memset(&w->paths[i], 0, sizeof(w->paths[i]));
-        memcpy(w->paths[i].name, w->pending[i].name, sizeof(w->paths[i].name));
-        w->paths[i].configured = w->paths[i].listed = true;
-        w->paths[i].conf = w->pending[i];
-        w->paths[i].readers = (int)i % 3;
+    for (size_t i = w->npaths; i-- > 0;) { /* who is not named stays, strangers too */
+        bool kept = true;
+
+        for (size_t k = 0; k < w->nremoved; k++)
+            kept &= strcmp(w->removed[k], w->paths[i].name) != 0;
+        for (size_t k = 0; k < w->npending; k++)
+            kept &= strcmp(w->pending[k].name, w->paths[i].name) != 0 ||
+                    sl_path_conf_equal(&w->pending[k], &w->paths[i].conf);
+        if (!kept)
+            w->paths[i] = w->paths[--w->npaths];
     }
-    w->npaths = w->npending;
+    for (size_t i = 0; i < w->npending; i++) {
+        struct sl_seen_path *path = world_path(w, w->pending[i].name);
+
+        if (path)
+            continue;
+        path = &w->paths[w->npaths++];
+        memset(path, 0, sizeof(*path));
+        memcpy(path->name, w->pending[i].name, sizeof(path->name));
+        path->configured = path->listed = true;
+        path->conf = w->pending[i];
+        path->readers = (int)i % 3;
+    }
+    world_sources(w);
     world_shake(w);
 }
 
@@ -233,7 +281,7 @@ int64_t world_next(const struct world *w)
 {
     int64_t at = INT64_MAX;
 
-    at = earlier(at, w->write_at);
+    at = earlier(earlier(at, w->write_at), world_sources_next(w));
     for (size_t i = 0; i < w->nenc; i++) {
         if (!w->enc[i].stuck)
             at = earlier(earlier(at, w->enc[i].next), w->enc[i].ends);
@@ -246,6 +294,7 @@ void world_step(struct world *w)
 {
     if (w->write_at && w->write_at <= w->now)
         land_write(w);
+    world_sources(w);
     for (size_t i = 0; i < w->nenc; i++) {
         struct wencoder *x = &w->enc[i];
 
@@ -291,10 +340,11 @@ static void accept(struct world *w)
 static void fill_stream(struct world *w, int i, struct sl_desired_stream *s)
 {
     struct waccepted *m = &w->memory[i];
-    const struct media *media = m->as.media >= 0 ? &w->media[m->as.media] : NULL;
+    bool has_media = m->as.kind == K_MEDIA && m->as.media >= 0;
+    const struct media *media = has_media ? &w->media[m->as.media] : NULL;
 
     memset(s, 0, sizeof(*s));
-    snprintf(m->hash, sizeof(m->hash), "v1:%d.%d", m->as.token, m->as.media);
+    snprintf(m->hash, sizeof(m->hash), "v1:%d.%d.%d", m->as.token, m->as.media, m->as.kind);
     m->accepted = (struct sl_accepted){.name = w->names[i],
                                        .kind = SL_KIND_STREAM,
                                        .file = "x",
@@ -305,7 +355,7 @@ static void fill_stream(struct world *w, int i, struct sl_desired_stream *s)
     m->spec = (struct sl_stream_spec){.suspend = m->as.suspend, .protect = m->as.protect};
     m->file = (struct sl_src_file){.path = (char *)"m", .loop = m->as.loop};
     m->spec.source.file = media ? &m->file : NULL;
-    m->spec.source.test = media ? NULL : &m->test;
+    m->spec.source.test = media || m->as.kind != K_MEDIA ? NULL : &m->test;
     s->accepted = &m->accepted;
     s->spec = &m->spec;
     s->run = !m->as.suspend;
@@ -318,6 +368,8 @@ static void fill_stream(struct world *w, int i, struct sl_desired_stream *s)
     }
     snprintf(s->enc_hash, sizeof(s->enc_hash), "sha:%d.%d.%d.%d.%d", m->as.token, m->as.media,
              m->as.loop, media && media->exists, media && media->exists ? media->version : 0);
+    if (m->as.kind != K_MEDIA)
+        world_fill_source(w, i, s);
 }
 
 static int by_path(const void *a, const void *b)
@@ -344,6 +396,7 @@ void world_observe(struct world *w)
     for (size_t i = 0; i < w->nenc; i++)
         if (w->seen[i].alive && !w->enc[i].stuck)
             w->seen[i].loops_moved = w->now;
+    world_sources(w);
     qsort(w->paths, w->npaths, sizeof(w->paths[0]), by_path);
     w->observed = (struct sl_observed){.now = w->now,
                                        .wall = w->boot_wall + w->now,
@@ -354,6 +407,7 @@ void world_observe(struct world *w)
                                        .engine = w->engine,
                                        .paths = w->paths,
                                        .paths_count = w->engine.reachable ? w->npaths : 0};
+    w->observed.engine.live_at = w->now;
     w->fleet_known = true;
 }
 
@@ -433,8 +487,24 @@ void world_apply(struct world *w, const struct sl_plan *plan)
             a.uid = uids[i % 64];
         apply_one(w, &a);
     }
+    for (size_t i = 0; i < plan->kicks_count; i++)
+        world_kick(w, &plan->kicks[i]);
+    for (int i = 0; i < w->nstreams; i++)
+        w->sources[i].user = 0;
+    for (size_t i = 0; i < plan->users_count; i++) {
+        const struct sl_publish_user *user = &plan->users[i];
+        char name[16];
+
+        snprintf(name, sizeof(name), "%.5s", user->path); /* without /ingest */
+        w->sources[world_index(w, name)].user =
+            user->password[0] ? (unsigned)atoi(user->password + 2) : 1;
+    }
+    world_sources(w);
     if (plan->engine_dirty && !plan->engine_wait && !w->write_at && w->engine.reachable) {
         w->npending = plan->paths_count;
+        w->nremoved = plan->removed_count;
+        for (size_t i = 0; i < plan->removed_count; i++)
+            snprintf(w->removed[i], sizeof(w->removed[i]), "%s", plan->removed[i]);
         memcpy(w->pending, plan->paths, plan->paths_count * sizeof(w->pending[0]));
         w->write_at = w->now + 10 + world_roll(w, 100);
         w->engine.writing = true;
@@ -447,6 +517,7 @@ void world_apply(struct world *w, const struct sl_plan *plan)
         snprintf(name, sizeof(name), "%s", plan->gone[i]);
         world_say(w, "gone %s", name);
         sl_history_forget(&w->history, name);
+        w->deaths[s] = 0;
         if (w->memory[s].absent)
             w->memory[s].known = false;
     }

@@ -3,11 +3,15 @@
  * host with its encoders and a clock, all seeded. It carries out plans and breaks things.
  */
 #pragma once
+#include "reconcile/core/carry.h"
 #include "reconcile/core/lifecycle.h"
 
 #define STREAMS_MAX 16
 #define MEDIA_MAX   6
 #define SEEN_MAX    64
+#define CAMERAS     2
+#define SECRETS     3
+#define PATHS_MAX   (2 * STREAMS_MAX + 4)
 
 enum fault {
     F_CRASH,
@@ -37,6 +41,15 @@ enum fault {
     F_HOST_BACK,
     F_ENGINE_BACK,
     F_ROOT_BACK,
+    F_CAMERA,
+    F_MUTE,
+    F_PUBLISHER,
+    F_SILENT_PUBLISHER,
+    F_SECRET_GONE,
+    F_SECRET_BACK,
+    F_ROTATE,
+    F_STRANGER,
+    F_PATH_LOST,
     F_NOTHING,
     F_COUNT
 };
@@ -46,10 +59,22 @@ struct media {
     bool exists, complete, broken; /* broken: NotMedia */
     int version, kind;             /* kind: which tracks */
 };
+enum kind { K_MEDIA, K_PULL, K_PUBLISH, K_INGEST, K_NET, K_COUNT };
 struct wstream { /* what stands in the directory */
     bool there, suspend, protect, loop;
     int token, media;         /* media < 0: test */
     int old_token, old_media; /* a revert goes back to these */
+    int kind, old_kind;       /* enum kind; K_NET: a camera that an encoder reads */
+    int camera, secret;       /* secret < 0: none */
+};
+struct wsource { /* the far end of a stream: its camera's connection, or its publisher */
+    bool there;  /* a publisher wants to publish */
+    bool up;     /* MediaMTX has it */
+    bool silent; /* it died without a word: MediaMTX still has it */
+    int type;    /* of a publisher's session */
+    unsigned session;
+    int64_t up_at, moved;
+    unsigned user; /* version of the secret that lets it in, 0: nobody may */
 };
 struct waccepted {
     bool known, absent;
@@ -60,6 +85,10 @@ struct waccepted {
     struct sl_stream_spec spec;
     struct sl_src_file file;
     struct sl_src_test test;
+    struct sl_src_rtsp rtsp;
+    struct sl_src_publish publish;
+    struct sl_transcode transcode;
+    char url[32], password[16];
 };
 struct wencoder {       /* beside the same index in seen[] */
     int64_t next;       /* when it does its next step; 0: none */
@@ -69,6 +98,7 @@ struct wencoder {       /* beside the same index in seen[] */
     int64_t tell_exit;
     int exit_signal;
     int owner; /* stream index */
+    int kind, camera, tries;
 };
 
 struct world {
@@ -87,11 +117,16 @@ struct world {
     size_t nenc;
     unsigned uids;
     struct sl_seen_engine engine;
-    struct sl_seen_path paths[STREAMS_MAX + 2];
+    struct sl_seen_path paths[PATHS_MAX];
     size_t npaths;
     int64_t write_at; /* a write lands then; 0: none */
-    struct sl_path_conf pending[STREAMS_MAX + 2];
-    size_t npending;
+    struct sl_path_conf pending[PATHS_MAX];
+    char removed[PATHS_MAX][32];
+    size_t npending, nremoved;
+    bool camera_on[CAMERAS], camera_mute[CAMERAS], secret_there[SECRETS];
+    unsigned secret_version[SECRETS];
+    struct wsource sources[STREAMS_MAX];
+    unsigned deaths[STREAMS_MAX]; /* that an encoder is to blame for */
     char approve[13];
     const char *approvals[1];
     struct sl_history history;
@@ -114,6 +149,17 @@ void world_step(struct world *w);          /* what is due at w->now happens */
 int64_t world_next(const struct world *w); /* when something is due; INT64_MAX: never */
 void world_observe(struct world *w);       /* fills desired and observed */
 void world_apply(struct world *w, const struct sl_plan *plan);
+struct sl_seen_path *world_path(struct world *w, const char *name);
+bool world_pulled(const struct sl_path_conf *conf);
+void world_fill_source(struct world *w, int stream, struct sl_desired_stream *s);
+void world_sources(struct world *w); /* cameras and publishers come, go and send */
+int64_t world_sources_next(const struct world *w);
+bool world_source_flows(const struct world *w, size_t encoder); /* what its encoder reads */
+void world_kick(struct world *w, const struct sl_kick *kick);
+void world_source_fault(struct world *w, enum fault fault, int stream);
+const struct sl_desired_stream *world_wanted(const struct world *w, const char *name);
+void world_judge_sources(struct world *w, const struct sl_plan *plan);
+void world_judge_end(struct world *w, const struct sl_desired_stream *d);
 int world_index(const struct world *w, const char *name);
 bool world_going(const struct sl_seen_encoder *e);
 size_t world_add_encoder(struct world *w, int stream, const char *hash, uint64_t generation,

@@ -145,6 +145,10 @@ static inline void fake_encoder(const char *runtime, const char *uid, const char
     snprintf(r.boot_id, sizeof(r.boot_id), "%s", sl_boot_id());
     r.pid = getpid();
     r.pid_start = sl_proc_start(getpid());
+    if (strncmp(name, "elsewhere", 9) == 0)
+        snprintf(r.pidns, sizeof(r.pidns), "1:1"); /* as from another container */
+    else
+        sl_pidns(r.pidns);
     r.since = r.state_since = sl_now_wall();
     ctl = serve(dir, "ctl");
     if (sl_stats_create(fd, &stats, NULL) < 0 || sl_record_write(fd, &r, NULL) < 0)
@@ -226,11 +230,12 @@ static inline void send_with_fd(int fd, const char *text, int given)
     (void)!sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
-/* A fake host: hello, start (a fake encoder each; stream "refused" is refused). Counts the starts
- * in the file runtime/starts. */
+/* A fake host: hello, start (a fake encoder each; stream "refused" is refused; "elsewhere…" comes
+ * without a pidfd), signal (to the last one started, unless that is "elsewhere-lost"). Counts the
+ * starts in the file runtime/starts. */
 static inline void fake_host(const char *runtime)
 {
-    int s = serve(runtime, "host.sock"), starts = 0;
+    int s = serve(runtime, "host.sock"), starts = 0, reach = 0;
     sl_autofree char *count = sl_asprintf("%s/starts", runtime);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -252,6 +257,16 @@ static inline void fake_host(const char *runtime)
             n = fleet_recv(c, buf, sizeof(buf), &given);
             if (n <= 0)
                 break;
+            if (given < 0 && strstr(buf, "\"signal\"")) {
+                const char *number = strstr(buf, "\"signal\":");
+
+                if (reach && number && kill(reach, atoi(number + 9)) == 0)
+                    send_with_fd(c, "{\"ok\":true}", -1);
+                else
+                    send_with_fd(c, "{\"ok\":false,\"code\":\"NotOurs\",\"error\":\"not ours\"}",
+                                 -1);
+                continue;
+            }
             if (given < 0) {
                 send_with_fd(c, "{\"ok\":true,\"v\":1,\"pid\":1,\"version\":\"t\",\"encoders\":0}",
                              -1);
@@ -280,11 +295,13 @@ static inline void fake_host(const char *runtime)
                 fake_encoder(runtime, spec->uid, spec->name, spec->spec_hash, SL_ENC_HELD,
                              strcmp(spec->name, "deaf") == 0, -1);
             }
-            pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+            reach = strcmp(spec->name, "elsewhere-lost") == 0 ? 0 : pid;
+            pidfd = strncmp(spec->name, "elsewhere", 9) == 0 ? -1
+                                                             : (int)syscall(SYS_pidfd_open, pid, 0);
             snprintf(answer, sizeof(answer), "{\"ok\":true,\"uid\":\"%s\",\"pid\":%d}", spec->uid,
                      (int)pid);
             send_with_fd(c, answer, pidfd);
-            close(pidfd);
+            sl_closep(&pidfd);
             sl_encspec_free(spec);
         }
         sl_closep(&c);

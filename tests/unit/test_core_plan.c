@@ -42,7 +42,7 @@ static void encoder(struct fixture *f, int i, enum sl_enc_state state, const cha
     if (state != SL_ENC_STARTING) {
         e->record.facts.count = 2;
         snprintf(e->record.facts.track[0].codec, 32, "H264");
-        e->record.facts.track[1] = (struct sl_track){"MPEG4Audio", 48000, 2, false};
+        e->record.facts.track[1] = (struct sl_track){"MPEG4Audio", 48000, 2, false, false};
     }
     if (f->observed.encoders_count <= (size_t)i)
         f->observed.encoders_count = (size_t)i + 1;
@@ -59,7 +59,7 @@ static void path(struct fixture *f)
     f->path.conf.override_publisher = f->path.conf.always_available = true;
     f->path.conf.tracks.count = 2;
     snprintf(f->path.conf.tracks.track[0].codec, 32, "H264");
-    f->path.conf.tracks.track[1] = (struct sl_track){"MPEG4Audio", 48000, 2, false};
+    f->path.conf.tracks.track[1] = (struct sl_track){"MPEG4Audio", 48000, 2, false, false};
     f->observed.paths_count = 1;
 }
 
@@ -122,7 +122,7 @@ static const struct sl_status_stream *judged(struct fixture *f)
     make(f);
     sl_status_free(f->status);
     f->status = sl_status_make(&f->desired, &f->observed, &f->history, &f->plan, NULL, NULL, 0,
-                               "tv.example", NULL);
+                               &(struct sl_public){.host = "tv.example"}, NULL);
     return &f->status->streams[0];
 }
 
@@ -209,16 +209,16 @@ static void some_tracks_make_a_plain_path(void **state)
         struct sl_track track;
         bool offline;
     } cases[] = {
-        {{"MPEG4Audio", 48000, 2, false}, true},
-        {{"MPEG4Audio", 22050, 1, false}, true},
-        {{"MPEG4Audio", 16000, 2, false}, false},
-        {{"MPEG4Audio", 48000, 6, false}, false},
-        {{"G711", 8000, 1, true}, true},
-        {{"LPCM", 4000, 1, false}, false},
-        {{"Opus", 48000, 2, false}, true},
-        {{"MPEG-1/2 Audio", 48000, 2, false}, false},
-        {{"AV1", 0, 0, false}, true},
-        {{"VP8", 0, 0, false}, false},
+        {{"MPEG4Audio", 48000, 2, false, false}, true},
+        {{"MPEG4Audio", 22050, 1, false, false}, true},
+        {{"MPEG4Audio", 16000, 2, false, false}, false},
+        {{"MPEG4Audio", 48000, 6, false, false}, false},
+        {{"G711", 8000, 1, true, false}, true},
+        {{"LPCM", 4000, 1, false, false}, false},
+        {{"Opus", 48000, 2, false, false}, true},
+        {{"MPEG-1/2 Audio", 48000, 2, false, false}, false},
+        {{"AV1", 0, 0, false, false}, true},
+        {{"VP8", 0, 0, false, false}, false},
     };
     struct fixture *f = *state;
 

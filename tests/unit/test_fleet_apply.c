@@ -161,6 +161,83 @@ static void kill_kills(void **state)
     tree_free(t);
 }
 
+/* In another PID namespace: neither pidfd nor kill() reach it, the host does. */
+static void host_signals_for_us(void **state)
+{
+    struct tree *t = with_host();
+    struct stream s;
+    struct sl_action act = {.kind = SL_ACT_KILL, .stream = "elsewhere", .reason = "stuck"};
+    char uid[SL_UID_LEN + 1];
+
+    (void)state;
+    sl_fleet_apply(t->fleet, &stream(&s, "elsewhere")->start, 1, &publisher);
+    assert_true(tree_run(t, 2000, held));
+    assert_int_equal(t->fleet->encs[0]->pidfd, -1);
+    snprintf(uid, sizeof(uid), "%s", only(t)->record.uid);
+    act.uid = uid;
+    sl_fleet_apply(t->fleet, &act, 1, &publisher);
+    assert_true(tree_run(t, 3000, dead));
+    tree_free(t);
+}
+
+static bool out_of_reach(struct tree *t)
+{
+    return t->fleet->encs[0]->unkillable;
+}
+
+static void host_that_will_not(void **state)
+{
+    struct tree *t = with_host();
+    struct stream s;
+    struct sl_action act = {.kind = SL_ACT_KILL, .stream = "elsewhere-lost", .reason = "stuck"};
+    char uid[SL_UID_LEN + 1];
+    int pid;
+
+    (void)state;
+    sl_fleet_apply(t->fleet, &stream(&s, "elsewhere-lost")->start, 1, &publisher);
+    assert_true(tree_run(t, 2000, held));
+    snprintf(uid, sizeof(uid), "%s", only(t)->record.uid);
+    pid = only(t)->record.pid;
+    act.uid = uid;
+    sl_fleet_apply(t->fleet, &act, 1, &publisher);
+    assert_true(tree_run(t, 2000, out_of_reach));
+    assert_true(only(t)->alive);
+    /* the connection is still in step: the next start is answered as a start */
+    sl_fleet_apply(t->fleet, &stream(&s, "next")->start, 1, &publisher);
+    tree_run(t, 300, NULL);
+    assert_true(t->fleet->host.up);
+    assert_int_equal(starts(t), 2);
+    kill(pid, SIGKILL);
+    tree_free(t);
+}
+
+static bool host_refused(struct tree *t)
+{
+    return strstr(t->fleet->host.error, "held by user 65534") != NULL;
+}
+
+/* Whoever holds host.sock gets specs with passwords: it must be us, root or the encoders' user. */
+static void foreign_host_gets_nothing(void **state)
+{
+    struct tree *t;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    t = tree_new();
+    assert_int_equal(chmod(t->dir, 0777), 0);
+    t->host = fork();
+    if (t->host == 0) {
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(94);
+        fake_host(t->dir);
+    }
+    tree_fleet(t);
+    assert_true(tree_run(t, 5000, host_refused));
+    assert_false(t->fleet->host.up);
+    tree_free(t);
+}
+
 static void refusal_is_a_dead_record(void **state)
 {
     struct tree *t = with_host();
@@ -251,13 +328,113 @@ static void spec_says_all(void **state)
     sl_encspec_free(out);
 }
 
+static void spec_of_a_camera(void **state)
+{
+    static struct sl_src_rtsp rtsp = {.url = (char *)"rtsp://10.0.0.12/s0",
+                                      .transport = SL_TRANSPORT_UDP,
+                                      .username = (char *)"admin"};
+    static struct sl_transcode transcode = {.video = {.codec = SL_VCODEC_H265}};
+    static struct sl_stream_spec camera = {.source = {.rtsp = &rtsp},
+                                           .encode = {.transcode = &transcode}};
+    struct stream s;
+    struct sl_encspec *out;
+
+    (void)state;
+    stream(&s, "yard")->desired.spec = &camera;
+    s.desired.password = (struct sl_secret_seen){.name = "cam-pass", .value = "hunter2"};
+    out = fleet_encspec(&s.desired, &publisher, "0123456789abcdef");
+    assert_int_equal(out->source, SL_ENC_NET);
+    assert_int_equal(out->mode, SL_ENC_TRANSCODE);
+    assert_string_equal(out->net.url, "rtsp://10.0.0.12/s0");
+    assert_string_equal(out->net.transport, "udp");
+    assert_string_equal(out->net.username, "admin");
+    assert_string_equal(out->net.password, "hunter2");
+    assert_string_equal(out->net.passphrase, "");
+    assert_int_equal(out->net.silence, 5000);
+    assert_string_equal(out->video.codec, "h265");
+    assert_string_equal(out->publish.password, "s3cr3t");
+    sl_encspec_free(out);
+}
+
+static void spec_of_a_pull(void **state)
+{
+    static struct sl_src_pull pull = {.url = (char *)"srt://10.0.0.9:9000"};
+    static struct sl_copy copy;
+    static struct sl_stream_spec relay = {.source = {.pull = &pull}, .encode = {.copy = &copy}};
+    struct stream s;
+    struct sl_encspec *out;
+
+    (void)state;
+    stream(&s, "relay")->desired.spec = &relay;
+    s.desired.passphrase = (struct sl_secret_seen){.name = "p", .value = "a passphrase"};
+    s.desired.stream_id = (struct sl_secret_seen){.name = "i", .value = "read:x"};
+    out = fleet_encspec(&s.desired, &publisher, "0123456789abcdef");
+    assert_int_equal(out->source, SL_ENC_NET);
+    assert_int_equal(out->mode, SL_ENC_COPY);
+    assert_string_equal(out->net.url, "srt://10.0.0.9:9000");
+    assert_string_equal(out->net.transport, "");
+    assert_string_equal(out->net.username, "");
+    assert_string_equal(out->net.password, "");
+    assert_string_equal(out->net.passphrase, "a passphrase");
+    assert_string_equal(out->net.stream_id, "read:x");
+    sl_encspec_free(out);
+}
+
+/* What somebody publishes on NAME/ingest is read by the internal user, not by the publisher's. */
+static void spec_of_an_ingest(void **state)
+{
+    static struct sl_src_publish publish = {.username = (char *)"obs"};
+    static struct sl_transcode transcode;
+    static struct sl_stream_spec studio = {.source = {.publish = &publish},
+                                           .encode = {.transcode = &transcode}};
+    struct stream s;
+    struct sl_encspec *out;
+
+    (void)state;
+    stream(&s, "studio/host")->desired.spec = &studio;
+    s.desired.password = (struct sl_secret_seen){.name = "obs-key", .value = "obs-secret"};
+    out = fleet_encspec(&s.desired, &publisher, "0123456789abcdef");
+    assert_string_equal(out->net.url, "rtsp://127.0.0.1:8554/studio/host/ingest");
+    assert_string_equal(out->net.username, "sluice-x");
+    assert_string_equal(out->net.password, "s3cr3t");
+    assert_string_equal(out->publish.url, "rtsp://127.0.0.1:8554/studio/host");
+    sl_encspec_free(out);
+}
+
+static void no_start_without_its_secret(void **state)
+{
+    struct tree *t = with_host();
+    struct stream s;
+    size_t count;
+
+    (void)state;
+    stream(&s, "yard")->desired.password = (struct sl_secret_seen){.name = "cam-pass"};
+    sl_fleet_apply(t->fleet, &s.start, 1, &publisher);
+    tree_seen(t, &count);
+    assert_int_equal(count, 0);
+    s.desired.password.value = "hunter2";
+    sl_fleet_apply(t->fleet, &s.start, 1, &publisher);
+    assert_true(tree_run(t, 2000, held));
+    tree_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spec_says_all),       cmocka_unit_test(one_life),
-        cmocka_unit_test(kill_kills),          cmocka_unit_test(refusal_is_a_dead_record),
-        cmocka_unit_test(host_lost_and_found), cmocka_unit_test(stop_all_ends_all),
+        cmocka_unit_test(spec_says_all),
+        cmocka_unit_test(one_life),
+        cmocka_unit_test(kill_kills),
+        cmocka_unit_test(refusal_is_a_dead_record),
+        cmocka_unit_test(host_lost_and_found),
+        cmocka_unit_test(stop_all_ends_all),
         cmocka_unit_test(deaf_one_is_killed),
+        cmocka_unit_test(spec_of_a_camera),
+        cmocka_unit_test(spec_of_a_pull),
+        cmocka_unit_test(spec_of_an_ingest),
+        cmocka_unit_test(no_start_without_its_secret),
+        cmocka_unit_test(host_signals_for_us),
+        cmocka_unit_test(host_that_will_not),
+        cmocka_unit_test(foreign_host_gets_nothing),
     };
 
     sl_log_level(SL_LOG_ERROR);

@@ -164,6 +164,46 @@ static void usage_is_measured(void **state)
     tree_free(t);
 }
 
+/* Two that look at once: the lock of the one who looks is no proof of life for the other. */
+static void a_look_is_no_life(void **state)
+{
+    struct tree *t = tree_new();
+    sl_autofree char *path = sl_asprintf("%s/enc/" UID "/lock", t->dir);
+    sl_autofd int looker = -1;
+    size_t count;
+    pid_t pid = spawn_encoder(t->dir, UID, "cam", SL_ENC_LIVE, false);
+
+    (void)state;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    looker = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(looker, LOCK_SH | LOCK_NB), 0);
+    tree_fleet(t);
+    assert_false(tree_seen(t, &count)->alive);
+    assert_int_equal(count, 1);
+    tree_free(t);
+}
+
+/* Pid and start time are numbers of another PID namespace: they may be anybody's here. */
+static void foreign_pids_do_not_count(void **state)
+{
+    struct tree *t = tree_new();
+    size_t count;
+    pid_t pid = spawn_encoder(t->dir, UID, "elsewhere", SL_ENC_LIVE, false);
+
+    (void)state;
+    tree_fleet(t);
+    assert_true(tree_seen(t, &count)->alive); /* by its lock */
+    assert_int_equal(count, 1);
+    assert_int_equal(t->fleet->encs[0]->pidfd, -1);
+    assert_false(fleet_same_process(t->fleet->encs[0]));
+    assert_false(fleet_signal(t->fleet, t->fleet->encs[0], SIGKILL)); /* and no host is there */
+    assert_int_equal(kill(pid, 0), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    tree_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +213,8 @@ int main(void)
         cmocka_unit_test(newer_layout_is_left_alone),
         cmocka_unit_test(notice_brings_one_record),
         cmocka_unit_test(usage_is_measured),
+        cmocka_unit_test(a_look_is_no_life),
+        cmocka_unit_test(foreign_pids_do_not_count),
     };
 
     sl_log_level(SL_LOG_ERROR);

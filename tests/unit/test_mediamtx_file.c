@@ -41,17 +41,28 @@ static int open_file(const char *text, const char *user, struct sl_mtx_file **re
     return sl_mtx_file_new(&options, ret, err);
 }
 
+static char *render(const struct sl_mtx_file *file, uint64_t generation)
+{
+    struct sl_mtx_content content = {.generation = generation, .marker = MARKER};
+
+    return sl_mtx_file_render(file, &content);
+}
+
 static void golden(void **state)
 {
     sl_autofree char *text = NULL, *want = NULL, *got = NULL;
-    struct sl_path_conf paths[2] = {
+    struct sl_path_conf paths[3] = {
         {.name = "a/b", .source = "publisher", .override_publisher = true},
+        {.name = "door", .source = "rtsp://u:p@192.0.2.9/x", .rtsp_transport = "tcp"},
         {.name = "our/cam",
          .source = "publisher",
          .max_readers = 7,
          .always_available = true,
-         .tracks = {.count = 2, .track = {{.codec = "H264"}, {"MPEG4Audio", 48000, 2, false}}}},
+         .tracks = {.count = 2,
+                    .track = {{.codec = "H264"}, {"MPEG4Audio", 48000, 2, false, false}}}},
     };
+    struct sl_mtx_user publishers[2] = {{"a/b", "obs", MARKER}, {"our/cam", "any", ""}};
+    struct sl_mtx_content content = {paths, 3, publishers, 2, 12, MARKER};
     struct sl_mtx_file *file;
     const char *basis;
     size_t len;
@@ -60,7 +71,7 @@ static void golden(void **state)
     assert_int_equal(
         sl_file_read(AT_FDCWD, "tests/golden/mediamtx/template.yml", 65536, &text, &len, NULL), 0);
     assert_int_equal(open_file(text, "sluice-main", &file, NULL), 0);
-    got = sl_mtx_file_render(file, paths, 2, 12, MARKER);
+    got = sl_mtx_file_render(file, &content);
     basis = strstr(got, "logLevel"); /* above it: names and hashes of this very run */
     assert_non_null(basis);
     basis = strstr(got, "# The operator's.");
@@ -81,7 +92,7 @@ static void goes_on_where_it_was(void **state)
 
     (void)state;
     assert_int_equal(open_file("api: yes\n", "sluice-main", &file, NULL), 0);
-    got = sl_mtx_file_render(file, NULL, 0, 41, MARKER);
+    got = render(file, 41);
     assert_int_equal(sl_file_replace(AT_FDCWD, out, got, strlen(got), 0600, 0, NULL), 0);
     sl_mtx_file_free(file);
     assert_int_equal(open_file("api: yes\n", "sluice-main", &file, NULL), 0);
@@ -101,7 +112,7 @@ static void built_in(void **state)
 
     (void)state;
     assert_int_equal(open_file(NULL, "sluice-main", &file, NULL), 0);
-    got = sl_mtx_file_render(file, NULL, 0, 1, MARKER);
+    got = render(file, 1);
     assert_non_null(strstr(got, "apiAddress: \"127.0.0.1:9997\"\n"));
     assert_non_null(strstr(got, "paths: {}\n"));
     assert_string_equal(sl_mtx_file_address(file, "rtspAddress"), ":8554");
@@ -117,12 +128,12 @@ static void users_left_alone(void **state)
 
     (void)state;
     assert_int_equal(open_file(text, NULL, &file, NULL), 0);
-    got = sl_mtx_file_render(file, NULL, 0, 3, MARKER);
+    got = render(file, 3);
     assert_non_null(strstr(got, "authInternalUsers:\n- user: theirs\n  pass: x\n"
                                 "  permissions: [{action: api}]\n- user: \"sluice-gen-3\"\n"));
     sl_mtx_file_free(file);
     assert_int_equal(open_file("rtmp: no\n", NULL, &file, NULL), 0);
-    bare = sl_mtx_file_render(file, NULL, 0, 3, MARKER);
+    bare = render(file, 3);
     assert_non_null(strstr(bare, "ips: [\"127.0.0.1\", \"::1\"]"));
     sl_mtx_file_free(file);
 }
@@ -185,13 +196,82 @@ static void users(void **state)
     assert_int_equal(sl_mtx_generation("sluice-main"), 0);
 }
 
+/* As MediaMTX gives it, the shape is the one that was written; any hand in it is seen. */
+static void users_seen(void **state)
+{
+    struct sl_mtx_user publishers[2] = {{"a", "obs", MARKER}, {"b", "any", ""}};
+    struct sl_mtx_content content = {
+        .users = publishers, .users_count = 2, .generation = 7, .marker = MARKER};
+    char want[SL_SHA_HEX], is[SL_SHA_HEX];
+    struct sl_mtx_file *file;
+    json_t *array, *user;
+
+    (void)state;
+    assert_int_equal(open_file("api: yes\n", NULL, &file, NULL), 0);
+    assert_null(sl_mtx_file_users(file, &content)); /* not ours */
+    sl_mtx_file_free(file);
+    assert_int_equal(open_file("api: yes\n", "sluice-main", &file, NULL), 0);
+    array = sl_mtx_file_users(file, &content);
+    assert_int_equal(json_array_size(array), 5);
+    sl_mtx_users_shape(array, want);
+    for (size_t i = 0; i < 5; i++) {
+        user = json_array_get(array, i);
+        if (*json_string_value(json_object_get(user, "pass")))
+            json_object_set_new(user, "pass", json_string("<redacted>"));
+    }
+    json_object_set_new(json_array_get(array, 4), "user", json_string("sluice-gen-8"));
+    sl_mtx_users_shape(array, is);
+    assert_string_equal(want, is);
+    user = json_array_get(array, 2);
+    json_array_append_new(json_object_get(user, "permissions"),
+                          json_pack("{s:s, s:s}", "action", "publish", "path", ""));
+    sl_mtx_users_shape(array, is);
+    assert_string_not_equal(want, is);
+    json_array_remove(json_object_get(user, "permissions"), 1);
+    json_array_append_new(json_object_get(user, "ips"), json_string("192.0.2.0/24"));
+    sl_mtx_users_shape(array, is);
+    assert_string_not_equal(want, is);
+    json_array_clear(json_object_get(user, "ips"));
+    json_object_set_new(user, "pass", json_string(""));
+    sl_mtx_users_shape(array, is);
+    assert_string_not_equal(want, is);
+    json_object_set_new(user, "pass", json_string("x"));
+    json_array_remove(array, 4); /* the marker */
+    sl_mtx_users_shape(array, is);
+    assert_string_not_equal(want, is);
+    json_decref(array);
+    sl_mtx_file_free(file);
+}
+
+static void users_refused(void **state)
+{
+    static const char *const names[] = {
+        "", "a b", "sha256:x", "a:b", "sluice-main", "sluice-gen-3", "a\"b", "caf\xc3\xa9"};
+    struct sl_publish_user from = {.path = "a", .password = "p\"a ss"};
+    struct sl_mtx_user user;
+    char hash[SL_MTX_HASH];
+
+    (void)state;
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        strcpy(from.name, names[i]);
+        assert_int_equal(sl_mtx_user_of(&from, &user, NULL), -1);
+    }
+    strcpy(from.name, "obs@home-1");
+    assert_int_equal(sl_mtx_user_of(&from, &user, NULL), 0);
+    sl_mtx_hash(from.password, hash);
+    assert_string_equal(user.pass, hash);
+    strcpy(from.path, "~.*");
+    assert_int_equal(sl_mtx_user_of(&from, &user, NULL), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),   cmocka_unit_test(goes_on_where_it_was),
-        cmocka_unit_test(built_in), cmocka_unit_test(users_left_alone),
-        cmocka_unit_test(refusals), cmocka_unit_test(ports),
-        cmocka_unit_test(users),
+        cmocka_unit_test(golden),        cmocka_unit_test(goes_on_where_it_was),
+        cmocka_unit_test(built_in),      cmocka_unit_test(users_left_alone),
+        cmocka_unit_test(refusals),      cmocka_unit_test(ports),
+        cmocka_unit_test(users),         cmocka_unit_test(users_seen),
+        cmocka_unit_test(users_refused),
     };
 
     return cmocka_run_group_tests(tests, make_dir, drop_dir);

@@ -51,8 +51,10 @@ static struct sl_record sample(void)
                           .codec = "H264",
                           .hwaccel = "copy"};
 
+    strcpy(r.pidns, "4:4026531836");
     r.facts.count = 2;
     strcpy(r.facts.track[0].codec, "H264");
+    r.facts.track[0].b_frames = true;
     strcpy(r.facts.track[1].codec, "MPEG4Audio");
     r.facts.track[1].sample_rate = 48000;
     r.facts.track[1].channels = 2;
@@ -195,6 +197,8 @@ static void facts_print_and_compare(void **state)
     sl_facts_print(&none, text, sizeof(text));
     assert_string_equal(text, "unknown");
     assert_true(sl_facts_equal(&r.facts, &other));
+    other.track[0].b_frames = false; /* MediaMTX cannot tell, so it is no difference */
+    assert_true(sl_facts_equal(&r.facts, &other));
     other.track[1].channels = 1;
     assert_false(sl_facts_equal(&r.facts, &other));
 }
@@ -227,6 +231,40 @@ static void spec_round_trip(void **state)
     sl_encspec_free(NULL);
 }
 
+static const char net_text[] =
+    "{\"source\":\"net\",\"net\":{\"url\":\"rtsp://cam/1\",\"transport\":\"udp\","
+    "\"username\":\"u\",\"password\":\"p\",\"passphrase\":\"ten "
+    "letters\",\"streamId\":\"read:x\"}}";
+
+static void net_spec_round_trip(void **state)
+{
+    struct sl_encspec *one, *two;
+    struct sl_err err;
+
+    (void)state;
+    assert_int_equal(sl_encspec_from_json(net_text, strlen(net_text), &one, &err), 0);
+    assert_int_equal(one->source, SL_ENC_NET);
+    assert_int_equal(one->net.silence, 5000);
+    assert_string_equal(one->net.transport, "udp");
+    sl_autofree char *text = sl_encspec_to_json(one);
+    assert_int_equal(sl_encspec_from_json(text, strlen(text), &two, &err), 0);
+    assert_string_equal(two->net.passphrase, "ten letters");
+    assert_string_equal(two->net.stream_id, "read:x");
+    sl_encspec_free(one);
+    sl_encspec_free(two);
+}
+
+static void own_namespace_is_told(void **state)
+{
+    char one[48], two[48];
+
+    (void)state;
+    sl_pidns(one);
+    sl_pidns(two);
+    assert_non_null(strchr(one, ':'));
+    assert_string_equal(one, two);
+}
+
 static void bad_specs_are_refused_without_quoting_them(void **state)
 {
     static const char *const texts[] = {
@@ -240,6 +278,10 @@ static void bad_specs_are_refused_without_quoting_them(void **state)
         "{\"mode\":\"magic\"}",
         "{\"source\":\"file\",\"file\":{\"path\":\"relative\"}}",
         "{\"test\":{\"width\":-1}}",
+        "{\"source\":\"net\"}",
+        "{\"source\":\"net\",\"net\":{\"url\":\"rtsp://u:secretword@cam/1\"}}",
+        "{\"source\":\"net\",\"net\":{\"url\":\"/etc/passwd\"}}",
+        "{\"source\":\"net\",\"net\":{\"url\":\"file:///etc/passwd\"}}",
         "{\"test\":{\"width\":99999999999}}",
         "{\"name\":\"a\\u0000b\"}",
         "{\"hold\":1}",
@@ -269,6 +311,8 @@ int main(void)
         cmocka_unit_test(ring_keeps_the_newest_whole_lines),
         cmocka_unit_test(facts_print_and_compare),
         cmocka_unit_test(spec_round_trip),
+        cmocka_unit_test(net_spec_round_trip),
+        cmocka_unit_test(own_namespace_is_told),
         cmocka_unit_test(bad_specs_are_refused_without_quoting_them),
     };
 

@@ -69,6 +69,8 @@ static void only_defaults(void **state)
     assert_string_equal(s->mediamtx.users, "");
     assert_string_equal(s->encoders.binary, "sluice-encoder");
     assert_string_equal(s->public_.host, "");
+    assert_string_equal(s->public_.rtsp, "");
+    assert_string_equal(s->public_.srt, "");
     assert_int_equal(s->timing.settle, 30);
     assert_int_equal(s->timing.storm, 300);
     assert_int_equal(s->timing.storm_cap, 3000);
@@ -95,6 +97,15 @@ static void file_values(void **state)
     assert_string_equal(s->mediamtx.api.url, "http://h:1");
     assert_string_equal(s->public_.host, "x.example");
     assert_int_equal(s->timing.settle, 5);
+    s = load("public: {rtsp: 'rtsps://tv.example:8322', rtmp: 'rtmp://tv.example', srt: "
+             "'srt://h:8890', hls: 'https://tv.example/hls/', webrtc: 'http://[::1]:8889'}\n",
+             NULL, 0);
+    assert_non_null(s);
+    assert_string_equal(s->public_.rtsp, "rtsps://tv.example:8322");
+    assert_string_equal(s->public_.rtmp, "rtmp://tv.example");
+    assert_string_equal(s->public_.hls, "https://tv.example/hls/");
+    assert_string_equal(s->public_.webrtc, "http://[::1]:8889");
+    assert_string_equal(s->public_.srt, "srt://h:8890");
     s = load("mediamtx:\n  api: {url: 'https://h', username: u, passwordRef: p}\n", NULL, 0);
     assert_string_equal(s->mediamtx.api.password_ref, "p");
     assert_non_null(load("", NULL, 0));
@@ -151,6 +162,15 @@ static void refused(void **state)
         {"a: 1\n---\nb: 2\n", "E102", 1},
         {"- x\n", "E104", 1},
         {"media: [\n", "E101", 2},
+        {"media: /m\npublic: {rtsp: 'http://h'}\n", "E113", 2},
+        {"public: {hls: 'rtsp://h'}\n", "E113", 1},
+        {"public: {webrtc: 'h:8889'}\n", "E113", 1},
+        {"public: {srt: 'srt://h'}\n", "E113", 1},
+        {"public: {rtmp: 'rtmp://h:99999'}\n", "E113", 1},
+        {"public: {rtsp: 'rtsp://u:p@h'}\n", "InlineSecret", 1},
+        {"public: {hls: 'https://h/?a=1'}\n", "E112", 1},
+        {"public:\n  srt: srt://h:8890/x\n", "E112", 2},
+        {"public: {host: 'http://h'}\n", "E112", 1},
     };
 
     (void)state;

@@ -4,10 +4,13 @@
 #include "web_status.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static struct sl_loop *loop;
 static struct sl_web *web;
@@ -194,6 +197,47 @@ static void socket_of_its_own(void **state)
     assert_int_equal(st.st_mode & 0777, 0660);
 }
 
+/* Even when its mode lets everybody connect. */
+static void socket_knows_its_peer(void **state)
+{
+    sl_autofree char *path = sl_asprintf("%s/http.sock", dir);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    static const char text[] =
+        "GET /api/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    int64_t end = sl_now_mono() + 3000;
+    char buf[64] = "";
+    ssize_t n = -1;
+    int p[2];
+    pid_t pid;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(dir, 0755) + chmod(path, 0666), 0);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    assert_int_equal(pipe2(p, O_NONBLOCK), 0);
+    pid = fork();
+    if (pid == 0) {
+        char got[64] = "";
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0 ||
+            connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+            write(fd, text, sizeof(text) - 1) < 0 || read(fd, got, sizeof(got) - 1) < 0)
+            snprintf(got, sizeof(got), "%s", strerror(errno));
+        _exit(write(p[1], got, strlen(got)) < 0);
+    }
+    while (n < 0 && sl_now_mono() < end) {
+        assert_true(sd_event_run(sl_loop_event(loop), 5000) >= 0);
+        n = read(p[0], buf, sizeof(buf) - 1);
+    }
+    waitpid(pid, NULL, 0);
+    close(p[0]);
+    close(p[1]);
+    assert_non_null(strstr(buf, " 403 "));
+    assert_int_equal(chmod(path, 0660), 0);
+}
+
 static void refuses_bad_listen(void **state)
 {
     static const struct {
@@ -227,6 +271,7 @@ int main(void)
         cmocka_unit_test(etag_spares_the_body),
         cmocka_unit_test(routes),
         cmocka_unit_test(socket_of_its_own),
+        cmocka_unit_test(socket_knows_its_peer),
         cmocka_unit_test(refuses_bad_listen),
     };
 
